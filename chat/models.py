@@ -1,0 +1,121 @@
+"""Conversations and their messages."""
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from agents.models import Agent
+from konstruct.tenancy.isolation import TenantModel
+
+
+class Channel(models.TextChoices):
+    """The door a conversation came in by."""
+
+    WEB = "web", _("portal")
+    SLACK = "slack", "Slack"
+    WHATSAPP = "whatsapp", "WhatsApp"
+
+
+class Conversation(TenantModel):
+    """A user's conversation with the workspace's employees.
+
+    `user_id` is a User of the shared schema, without a foreign key: one from every workspace's schema
+    would make users undeletable. Messages form a tree; `leaf` is the end of the branch in use.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user_id = models.UUIDField(_("user"))
+    agent = models.ForeignKey(
+        Agent, verbose_name=_("employee"), on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel.choices, default=Channel.WEB)
+    leaf = models.ForeignKey(
+        "Message", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
+    )
+    created_at = models.DateTimeField(_("begun"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("last message"), default=timezone.now)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
+        ordering: ClassVar = ["-updated_at", "-id"]
+        indexes: ClassVar = [models.Index(fields=["user_id", "-updated_at", "-id"], name="conversations_of_a_user")]
+
+    def __str__(self) -> str:
+        return self.title or str(_("Conversation"))
+
+
+class MessageRole(models.TextChoices):
+    USER = "user", _("user")
+    ASSISTANT = "assistant", _("employee")
+
+
+class Status(models.TextChoices):
+    """RUNNING is never on the wire; the others are the statuses of `done` (PROTOCOL.md)."""
+
+    RUNNING = "running", _("being written")
+    COMPLETE = "complete", _("complete")
+    STOPPED = "stopped", _("stopped")
+    FAILED = "failed", _("failed")
+    INTERRUPTED = "interrupted", _("interrupted")
+
+
+class Message(TenantModel):
+    """One message. A user's is complete from the start; an answer is RUNNING until its turn ends."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
+    role = models.CharField(_("role"), max_length=10, choices=MessageRole.choices)
+    text = models.TextField(_("text"), blank=True)
+    status = models.CharField(_("status"), max_length=12, choices=Status.choices, default=Status.COMPLETE)
+    error_code = models.CharField(_("error"), max_length=40, blank=True)
+    client_id = models.UUIDField(null=True, blank=True, editable=False)
+    agent = models.ForeignKey(
+        Agent, verbose_name=_("employee"), on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    model = models.CharField(_("model"), max_length=200, blank=True)
+    finish_reason = models.CharField(max_length=40, blank=True)
+    prompt_tokens = models.PositiveIntegerField(_("tokens read"), null=True, blank=True)
+    completion_tokens = models.PositiveIntegerField(_("tokens written"), null=True, blank=True)
+    usage_estimated = models.BooleanField(_("tokens are an estimate"), default=False)
+    cost_usd = models.DecimalField(_("cost in USD"), max_digits=12, decimal_places=8, null=True, blank=True)
+    first_token_ms = models.PositiveIntegerField(_("first token after (ms)"), null=True, blank=True)
+    duration_ms = models.PositiveIntegerField(_("took (ms)"), null=True, blank=True)
+    created_at = models.DateTimeField(_("written"), default=timezone.now)
+    heartbeat_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        ordering: ClassVar = ["created_at", "id"]
+        indexes: ClassVar = [
+            models.Index(fields=["conversation", "-created_at", "-id"], name="messages_newest_first"),
+            models.Index(fields=["heartbeat_at"], condition=Q(status="running"), name="running_answers"),
+        ]
+        constraints: ClassVar = [
+            # A message sent twice is stored once (PROTOCOL.md, `message`).
+            models.UniqueConstraint(
+                fields=["conversation", "client_id"],
+                condition=Q(client_id__isnull=False),
+                name="one_message_a_client_id",
+            ),
+            # One running turn a conversation (design decision 4).
+            models.UniqueConstraint(
+                fields=["conversation"], condition=Q(status="running"), name="one_running_answer"
+            ),
+            models.CheckConstraint(
+                condition=Q(role="assistant") | Q(status="complete"), name="only_answers_run"
+            ),
+            models.CheckConstraint(condition=~Q(id=F("parent")), name="no_message_answers_itself"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:60]

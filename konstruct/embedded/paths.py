@@ -1,0 +1,53 @@
+"""Where everything lies in the data folder. No imports beyond the standard library: settings need it."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+# sun_path of sockaddr_un holds 108 bytes with its NUL (unix(7)); PostgreSQL adds "/.s.PGSQL.5432".
+_SOCKET_PATH_LIMIT = 107
+_SOCKET_NAME = "/.s.PGSQL.5432"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The data folder (KONSTRUCT_HOME), an absolute path, and the fixed places in it."""
+
+    path: Path
+
+    @property
+    def postgres_data(self) -> Path:
+        return self.path / "postgres"
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where the embedded PostgreSQL's socket lies: in the data folder, or, where that path is
+        too long for a socket's name, in a folder of the temporary directory named after it."""
+        inside = self.path / "socket"
+        if len(os.fsencode(f"{inside}{_SOCKET_NAME}")) <= _SOCKET_PATH_LIMIT:
+            return inside
+        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"konstruct-{os.getuid()}-{digest}"
+
+    @property
+    def static(self) -> Path:
+        return self.path / "static"
+
+    @property
+    def media(self) -> Path:
+        return self.path / "media"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def secret_key(self) -> Path:
+        return self.path / "secret_key"
+
+    @property
+    def first_sign_in(self) -> Path:
+        """The demo workspace's accounts, as printed by bin/run (mode 0600)."""
+        return self.path / "first-sign-in.json"

@@ -1,0 +1,5 @@
+"""Every page and endpoint."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []
