@@ -18,18 +18,27 @@ class Home:
     path: Path
 
     @property
-    def postgres_data(self) -> Path:
+    def postgres(self) -> Path:
+        """The embedded PostgreSQL's folder; it belongs to the user the server runs as."""
         return self.path / "postgres"
+
+    @property
+    def postgres_data(self) -> Path:
+        return self.postgres / "data"
+
+    @property
+    def postgres_log(self) -> Path:
+        return self.logs / "postgres.log"
 
     @property
     def socket_dir(self) -> Path:
         """Where the embedded PostgreSQL's socket lies: in the data folder, or, where that path is
         too long for a socket's name, in a folder of the temporary directory named after it."""
-        inside = self.path / "socket"
-        if len(os.fsencode(f"{inside}{_SOCKET_NAME}")) <= _SOCKET_PATH_LIMIT:
-            return inside
         digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"konstruct-{os.getuid()}-{digest}"
+        outside = f"konstruct-{os.getuid()}-{digest}"
+        # TMPDIR itself may be too long.
+        places = (self.path / "socket", Path(tempfile.gettempdir()) / outside, Path("/tmp") / outside)
+        return next(p for p in places if len(os.fsencode(f"{p}{_SOCKET_NAME}")) <= _SOCKET_PATH_LIMIT)
 
     @property
     def static(self) -> Path:

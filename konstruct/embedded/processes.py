@@ -1,0 +1,89 @@
+"""Child processes that cannot outlive the launcher, with a log each that stays small."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from konstruct.embedded.server_user import SHIM
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOG_LIMIT = 5 * 1024 * 1024
+
+
+def append_to_log(path: Path) -> BinaryIO:
+    """Opens a log to be added to; one that has grown beyond 5 MiB becomes `NAME.1` first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > _LOG_LIMIT:
+        path.replace(path.with_name(f"{path.name}.1"))
+    return path.open("ab")
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Ctrl-C waits inside this block: between a fork and the note of the child's id it would lose the child."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Child:
+    """One child process: in a session of its own (Ctrl-C reaches the launcher only), its output in `log`."""
+
+    def __init__(self, name: str, command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self.started_at = time.monotonic()
+        options = json.dumps({"parent": os.getpid()})
+        with append_to_log(log) as output, signals_held():
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(SHIM), options, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def exit_code(self) -> int | None:
+        """Its exit code (negative: the signal that ended it), or None while it runs."""
+        return self._process.poll()
+
+    def wait(self, seconds: float) -> int | None:
+        """Waits for its end; None where it has not come within `seconds`."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def terminate(self) -> None:
+        """Asks it to end."""
+        if self.exit_code() is None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """Ends it and whatever it has started in its session."""
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # nobody left in it
+        self._process.wait()
+
+
+def end_all(children: Sequence[Child], *, grace: float) -> None:
+    """Ends all of them at once: they are asked, and those left after `grace` seconds are killed."""
+    for child in children:
+        child.terminate()
+    deadline = time.monotonic() + grace
+    for child in children:
+        child.wait(max(0.0, deadline - time.monotonic()))
+    for child in children:
+        child.kill()
