@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 class StartFailure(Exception):
-    """The start cannot go on. Its text is a whole sentence, names the setting to change and holds no secret."""
+    """The start cannot go on. Its text is a sentence that names the setting to change and holds no secret."""
 
 
 def tail(log: Path, lines: int = 12) -> str:

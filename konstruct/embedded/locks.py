@@ -21,7 +21,7 @@ class FolderLock:
         return self._descriptor is not None
 
     def try_exclusive(self) -> bool:
-        """Takes the lock for this holder alone, now or not at all. On a refusal a shared hold is lost (flock(2))."""
+        """Takes the lock alone, now or not at all. A refusal costs a shared hold (flock(2))."""
         return self._try(fcntl.LOCK_EX)
 
     def try_shared(self) -> bool:

@@ -11,6 +11,11 @@ _SOCKET_PATH_LIMIT = 107
 _SOCKET_NAME = "/.s.PGSQL.5432"
 
 
+def _may_hold_socket(folder: Path) -> bool:
+    """A comma would make two hosts of it (libpq-connect)."""
+    return len(os.fsencode(f"{folder}{_SOCKET_NAME}")) <= _SOCKET_PATH_LIMIT and "," not in str(folder)
+
+
 @dataclass(frozen=True)
 class Home:
     """The data folder (KONSTRUCT_HOME), an absolute path, and the fixed places in it."""
@@ -33,12 +38,12 @@ class Home:
     @property
     def socket_dir(self) -> Path:
         """Where the embedded PostgreSQL's socket lies: in the data folder, or, where that path is
-        too long for a socket's name, in a folder of the temporary directory named after it."""
+        no good for a socket's name, in a folder of the temporary directory named after it."""
         digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
         outside = f"konstruct-{os.getuid()}-{digest}"
-        # TMPDIR itself may be too long.
+        # TMPDIR itself may not do.
         places = (self.path / "socket", Path(tempfile.gettempdir()) / outside, Path("/tmp") / outside)
-        return next(p for p in places if len(os.fsencode(f"{p}{_SOCKET_NAME}")) <= _SOCKET_PATH_LIMIT)
+        return next(place for place in places if _may_hold_socket(place))
 
     @property
     def static(self) -> Path:

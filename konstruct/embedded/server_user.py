@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from konstruct.embedded.failure import StartFailure, tail
+from konstruct.embedded.failure import StartFailure
 
 SHIM = Path(__file__).with_name("shim.py")
 
@@ -53,7 +53,7 @@ def choose(data: Path) -> ServerUser:
     )
 
 
-def with_access(user: ServerUser, *, program: Path, folder: Path, log: Path) -> ServerUser:
+def with_access(user: ServerUser, *, program: Path, folder: Path) -> ServerUser:
     """`user` as it can run `program` and enter `folder`, with a capability where only that helps.
 
     Below a folder that only root may enter, opening that folder up would be wrong; a capability that
@@ -63,18 +63,12 @@ def with_access(user: ServerUser, *, program: Path, folder: Path, log: Path) -> 
         return user
     for capability in (None, _CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE):
         candidate = ServerUser(user.ids, capability)
-        with log.open("ab") as output:
-            probe = subprocess.run(
-                candidate.command(program, "--version", enter=folder),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=output,
-                timeout=20,
-            )
+        command = candidate.command(program, "--version", enter=folder)
+        probe = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
         if probe.returncode == 0:
             return candidate
     raise StartFailure(
         f"The user that PostgreSQL has to run as (uid {user.ids[0]}) cannot reach {folder} or {program} "
-        f"({tail(log, 1)}): set KONSTRUCT_HOME to a folder every user may enter, keep the project in such a "
-        "folder too, or set DATABASE_URL."
+        f"({probe.stderr.strip()}): set KONSTRUCT_HOME to a folder every user may enter, keep the project in "
+        "such a folder too, or set DATABASE_URL."
     )

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from typing import Any
 
 # linux/prctl.h and linux/capability.h
 _PR_SET_PDEATHSIG = 1
@@ -41,7 +42,7 @@ def _checked(result: int) -> None:
 def _become(libc: ctypes.CDLL, uid: int, gid: int, capability: int | None) -> None:
     """Gives up root for (uid, gid), but keeps one capability where it is asked for.
 
-    An ambient capability outlives both setuid (KEEPCAPS) and exec, without touching any file: capabilities(7).
+    An ambient capability outlives setuid (KEEPCAPS) and exec, and touches no file: capabilities(7).
     """
     if capability is not None:
         _checked(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
@@ -56,12 +57,13 @@ def _become(libc: ctypes.CDLL, uid: int, gid: int, capability: int | None) -> No
         _checked(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0))
 
 
-def main(options: dict, command: list[str]) -> None:
+def main(options: dict[str, Any], command: list[str]) -> None:
     # The launcher holds its signals back around the fork; the command must not inherit that.
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     libc = ctypes.CDLL(None, use_errno=True)
-    if user := options.get("user"):
-        _become(libc, *user, options.get("capability"))
+    if options.get("user"):
+        uid, gid = options["user"]
+        _become(libc, uid, gid, options.get("capability"))
     if (parent := options.get("parent")) and sys.platform == "linux":
         # After setuid, which clears it. SIGKILL: the launcher is gone, nobody would be left to insist.
         _checked(libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
