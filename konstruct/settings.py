@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
+from csp.constants import NONCE, NONE, SELF
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -128,8 +129,10 @@ def secret_key() -> str:
 DEBUG = env.KONSTRUCT_DEBUG
 SECRET_KEY = secret_key()
 ALLOWED_HOSTS = env.KONSTRUCT_ALLOWED_HOSTS or ["localhost", ".localhost", "127.0.0.1", "[::1]"]
+HOST, PORT = env.HOST, env.PORT
 ROOT_URLCONF = "konstruct.urls"
 ASGI_APPLICATION = "konstruct.asgi.application"
+TEST_RUNNER = "konstruct.testing.PytestRunner"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Shared by all workspaces, in the schema `public`.
@@ -163,6 +166,7 @@ TENANT_LIMIT_SET_CALLS = True
 TENANT_CREATION_FAKES_MIGRATIONS = False
 
 MIDDLEWARE = [
+    "chat.portal.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -234,21 +238,28 @@ if env.KONSTRUCT_HTTPS:
     SECURE_HSTS_SECONDS = 31536000
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "chat.portal.errors.csrf_failure"
 
-_NONE, _SELF, _NONCE = "'none'", "'self'", "CSP_NONCE_SENTINEL"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
-        "default-src": [_NONE],
-        # The import map has to be inline; it alone carries the nonce.
-        "script-src": [_SELF],
-        "style-src": [_SELF],
-        "img-src": [_SELF, "data:"],
-        "font-src": [_SELF],
-        "connect-src": [_SELF],
-        "manifest-src": [_SELF],
-        "form-action": [_SELF],
-        "frame-ancestors": [_NONE],
-        "base-uri": [_NONE],
+        "default-src": [NONE],
+        # The import map has to be inline: it alone carries the nonce (templates/base.html).
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+# Counts the attempts to sign in (konstruct.tenancy.throttle); large, so that it cannot be flushed cheaply.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "OPTIONS": {"MAX_ENTRIES": 50_000},
     }
 }
 
@@ -290,6 +301,20 @@ LOGGING = {
         "procrastinate": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
     },
+}
+
+# --- Admin -------------------------------------------------------------------------------------
+
+# Only how it looks; who may see what is decided in konstruct.tenancy.admin_site.
+UNFOLD = {
+    "SITE_TITLE": "Konstruct",
+    "SITE_HEADER": "Konstruct",
+    "SITE_SUBHEADER": "konstruct.tenancy.admin_navigation.subheader",
+    "SITE_SYMBOL": "forum",
+    "SITE_URL": "/",
+    "SHOW_VIEW_ON_SITE": False,
+    "ENVIRONMENT": "konstruct.tenancy.admin_navigation.place",
+    "SIDEBAR": {"navigation": "konstruct.tenancy.admin_navigation.sidebar"},
 }
 
 # --- Channels, jobs ----------------------------------------------------------------------------

@@ -1,0 +1,192 @@
+"""The HTTP API of a signed-in session (PROTOCOL.md, "HTTP, same session"), mounted at /api/.
+
+Every endpoint is synchronous and runs inside the workspace that WorkspaceMiddleware chose. Errors are
+`{"error": {"code", "message"}}`: 401 not signed in, 403 no workspace or no CSRF token, 404 a foreign
+or unknown id (nobody can tell which), 422 input that cannot be taken.
+"""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI, Query
+from ninja.errors import HttpError, ValidationError
+from ninja.security.apikey import APIKeyCookie
+from ninja.utils import check_csrf
+
+from agents import employees
+from chat import conversations
+from chat.conversations import (
+    MAX_PAGE_SIZE,
+    PAGE_SIZE,
+    ConversationNotFound,
+    EmployeeNotFound,
+    InvalidCursor,
+    InvalidTitle,
+)
+from chat.portal.auth_frame import auth_frame
+from chat.portal.schemas import (
+    AgentList,
+    AgentOut,
+    AuthFrame,
+    ConversationChanges,
+    ConversationOut,
+    ConversationPage,
+    ErrorOut,
+    MessageOut,
+    MessagePage,
+    NewConversation,
+    TokenOut,
+)
+from konstruct.tenancy.http import WorkspaceRequest
+from konstruct.tenancy.tokens import TTL
+
+CODES = {
+    401: "not_authenticated",
+    403: "forbidden",
+    404: "not_found",
+    422: "bad_input",
+}
+
+PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
+Cursor = Annotated[str | None, Query(max_length=200)]
+
+
+class WorkspaceSession(APIKeyCookie):
+    """A signed-in session with a workspace. Who is a stranger is told so before CSRF is looked at."""
+
+    param_name = settings.SESSION_COOKIE_NAME
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if not request.user.is_authenticated:
+            raise HttpError(401, "Please sign in.")
+        # Only now, and raised: ninja would answer a stranger's POST with a CSRF error.
+        if check_csrf(request) is not None:
+            raise HttpError(403, "The X-CSRFToken header is missing or wrong.")
+        return self.authenticate(request, None)
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> Any:
+        membership = getattr(request, "membership", None)
+        if membership is None:
+            raise HttpError(403, "You are not a member of this workspace, or have chosen none.")
+        return membership
+
+
+api = NinjaAPI(
+    title="Konstruct",
+    version="1",
+    description="What the portal's session may do. The socket's own protocol is described in PROTOCOL.md.",
+    auth=WorkspaceSession(),
+    urls_namespace="api",
+    openapi_extra={"responses": {status: {"content": {"application/json": {}}} for status in CODES}},
+)
+
+# Only a UUID gets as far as a function: anything else is a 404 like an unknown one.
+ONE = "/conversations/{uuid:conversation_id}"
+FAILURES = {401: ErrorOut, 403: ErrorOut, 404: ErrorOut, 422: ErrorOut}
+
+
+@api.post("/token", response={200: TokenOut, **FAILURES}, tags=["socket"])
+def issue_token(request: WorkspaceRequest) -> TokenOut:
+    """A token for the socket's first frame, valid for `expires_in` seconds, and that frame itself.
+
+    It is bound to this session: once that has ended, the token is worth nothing.
+    """
+    frame = auth_frame(membership=request.membership, session_key=request.session.session_key)
+    return TokenOut(token=frame["token"], expires_in=TTL, auth=AuthFrame(**frame))
+
+
+@api.get("/agents", response={200: AgentList, **FAILURES}, tags=["employees"])
+def list_agents(request: WorkspaceRequest) -> AgentList:
+    """The workspace's active employees; the first is the default one."""
+    return AgentList(items=[AgentOut.of(agent) for agent in employees.active()])
+
+
+@api.get("/conversations", response={200: ConversationPage, **FAILURES}, tags=["conversations"])
+def list_conversations(
+    request: WorkspaceRequest,
+    search: Annotated[str, Query(max_length=200)] = "",
+    cursor: Cursor = None,
+    size: PageSize = PAGE_SIZE,
+) -> ConversationPage:
+    """The caller's conversations, the one with the latest message first."""
+    page = conversations.page(user_id=request.user.id, search=search, cursor=cursor, size=size)
+    return ConversationPage(items=list(map(ConversationOut.of, page.items)), next_cursor=page.next_cursor)
+
+
+@api.post("/conversations", response={201: ConversationOut, **FAILURES}, tags=["conversations"])
+def create_conversation(request: WorkspaceRequest, new: NewConversation) -> tuple[int, ConversationOut]:
+    """A new conversation, with the employee named or with the default one."""
+    info = conversations.create(user_id=request.user.id, agent_id=new.agent_id, title=new.title)
+    return 201, ConversationOut.of(info)
+
+
+@api.get(ONE, response={200: ConversationOut, **FAILURES}, tags=["conversations"])
+def get_conversation(request: WorkspaceRequest, conversation_id: UUID) -> ConversationOut:
+    return ConversationOut.of(conversations.get(user_id=request.user.id, conversation_id=conversation_id))
+
+
+@api.patch(ONE, response={200: ConversationOut, **FAILURES}, tags=["conversations"])
+def rename_conversation(
+    request: WorkspaceRequest, conversation_id: UUID, changes: ConversationChanges
+) -> ConversationOut:
+    """Give the conversation a title."""
+    info = conversations.rename(
+        user_id=request.user.id, conversation_id=conversation_id, title=changes.title
+    )
+    return ConversationOut.of(info)
+
+
+@api.delete(ONE, response={204: None, **FAILURES}, tags=["conversations"])
+def delete_conversation(request: WorkspaceRequest, conversation_id: UUID) -> tuple[int, None]:
+    """Delete the conversation with all its messages, for good."""
+    conversations.delete(user_id=request.user.id, conversation_id=conversation_id)
+    return 204, None
+
+
+@api.get(
+    f"{ONE}/messages",
+    response={200: MessagePage, **FAILURES},
+    tags=["conversations"],
+)
+def list_messages(
+    request: WorkspaceRequest, conversation_id: UUID, cursor: Cursor = None, size: PageSize = PAGE_SIZE
+) -> MessagePage:
+    """The conversation's messages, newest first; an answer being written has status `running`."""
+    page = conversations.messages_page(
+        user_id=request.user.id, conversation_id=conversation_id, cursor=cursor, size=size
+    )
+    return MessagePage(items=list(map(MessageOut.of, page.items)), next_cursor=page.next_cursor)
+
+
+# --- errors ----------------------------------------------------------------------------------------
+
+
+def problem(request: HttpRequest, status: int, message: str) -> HttpResponse:
+    body = {"error": {"code": CODES.get(status, "internal"), "message": message}}
+    return api.create_response(request, body, status=status)
+
+
+@api.exception_handler(ConversationNotFound)
+@api.exception_handler(EmployeeNotFound)
+def _not_found(request: HttpRequest, error: ConversationNotFound | EmployeeNotFound) -> HttpResponse:
+    return problem(request, 404, error.sentence)
+
+
+@api.exception_handler(InvalidCursor)
+@api.exception_handler(InvalidTitle)
+def _invalid(request: HttpRequest, error: InvalidCursor | InvalidTitle) -> HttpResponse:
+    return problem(request, 422, error.sentence)
+
+
+@api.exception_handler(HttpError)
+def _refused(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return problem(request, error.status_code, error.message)
+
+
+@api.exception_handler(ValidationError)
+def _not_valid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """Each mistake with the field it is in; what was sent is not repeated."""
+    mistakes = [f"{'.'.join(str(part) for part in e['loc'][1:])}: {e['msg']}" for e in error.errors]
+    return problem(request, 422, "; ".join(mistakes))

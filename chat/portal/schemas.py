@@ -1,0 +1,139 @@
+"""The HTTP API's JSON, in and out. Names are snake_case, ids are UUIDs in text form (PROTOCOL.md)."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+from agents.errors import SENTENCES
+from agents.models import Agent
+from chat.conversations import MAX_TITLE, ConversationInfo, MessageInfo
+
+
+class Input(Schema):
+    """What a client sends: an unknown field is a mistake that must not pass unnoticed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewConversation(Input):
+    agent_id: UUID | None = None
+    title: Annotated[str, Field(max_length=MAX_TITLE)] = ""
+
+
+class ConversationChanges(Input):
+    title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE)]
+
+
+class AuthFrame(Schema):
+    """The socket's first frame, ready to be sent; camelCase as on the wire."""
+
+    type: Literal["auth"] = "auth"
+    userId: UUID
+    role: str
+    tenantId: UUID
+    token: str
+
+
+class TokenOut(Schema):
+    token: str
+    expires_in: int
+    auth: AuthFrame
+
+
+class AgentOut(Schema):
+    id: UUID
+    name: str
+    title: str
+    color: str
+    greeting: str
+    starters: list[str]
+
+    @staticmethod
+    def of(agent: Agent) -> "AgentOut":
+        return AgentOut(**{name: getattr(agent, name) for name in AgentOut.model_fields})
+
+
+class ConversationOut(Schema):
+    id: UUID
+    title: str
+    agent_id: UUID | None
+    channel: str
+    leaf_id: UUID | None
+    created_at: datetime
+    updated_at: datetime
+
+    @staticmethod
+    def of(info: ConversationInfo) -> "ConversationOut":
+        return ConversationOut(**{name: getattr(info, name) for name in ConversationOut.model_fields})
+
+
+class Problem(Schema):
+    code: str
+    message: str
+
+
+class ErrorOut(Schema):
+    error: Problem
+
+
+class UsageOut(Schema):
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost_usd: float | None
+
+
+class MessageOut(Schema):
+    id: UUID
+    parent_id: UUID | None
+    client_id: UUID | None
+    role: str
+    text: str
+    status: str
+    error: Problem | None
+    agent_id: UUID | None
+    model: str
+    finish_reason: str
+    usage: UsageOut | None
+    duration_ms: int | None
+    created_at: datetime
+
+    @staticmethod
+    def of(info: MessageInfo) -> "MessageOut":
+        same = MessageOut.model_fields.keys() - {"error", "usage"}
+        plain = {name: getattr(info, name) for name in same}
+        return MessageOut(**plain, error=_problem(info.error_code), usage=_usage(info))
+
+
+class ConversationPage(Schema):
+    items: list[ConversationOut]
+    next_cursor: str | None
+
+
+class MessagePage(Schema):
+    items: list[MessageOut]
+    next_cursor: str | None
+
+
+class AgentList(Schema):
+    items: list[AgentOut]
+
+
+def _problem(code: str) -> Problem | None:
+    """The stored code with its sentence, as the `error` frame gave it."""
+    if not code:
+        return None
+    sentences: dict[str, str] = {**SENTENCES}
+    return Problem(code=code, message=sentences.get(code, SENTENCES["internal"]))
+
+
+def _usage(info: MessageInfo) -> UsageOut | None:
+    if info.prompt_tokens is None and info.completion_tokens is None:
+        return None
+    return UsageOut(
+        prompt_tokens=info.prompt_tokens,
+        completion_tokens=info.completion_tokens,
+        cost_usd=None if info.cost_usd is None else float(info.cost_usd),
+    )
