@@ -1,0 +1,195 @@
+"""The platform's part of the admin: workspaces, users, memberships and jobs, for superusers."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.db.models import Count, QuerySet
+from django.forms import ModelChoiceField, ModelForm
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from procrastinate.contrib.django.models import ProcrastinateJob
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm
+
+from konstruct.tenancy.admin_forms import (
+    AddUserForm,
+    ChangeUserForm,
+    DomainForm,
+    MembershipForm,
+    MembershipFormSet,
+)
+from konstruct.tenancy.admin_site import PlatformInline, PlatformModelAdmin, site
+from konstruct.tenancy.models import Domain, Membership, User, Workspace
+from konstruct.tenancy.ownership import last_owner_sentence, left_without_owner
+from konstruct.tenancy.workspaces import set_suspended
+
+
+class MembershipInline(PlatformInline):
+    model = Membership
+    formset = MembershipFormSet
+    fields = ("user", "workspace", "role")
+    autocomplete_fields = ("user", "workspace")
+
+
+class DomainInline(PlatformInline):
+    model = Domain
+    form = DomainForm
+    verbose_name_plural = _("Host names that mean this workspace")
+
+
+@admin.register(Workspace, site=site)
+class WorkspaceAdmin(PlatformModelAdmin):
+    """Making and deleting workspaces is left to the commands: both do more than write this row."""
+
+    list_display = ("name", "slug", "members", "state", "created_at")
+    list_filter = (("suspended_at", admin.EmptyFieldListFilter), "created_at")
+    list_before_template = "admin/tenancy/workspace/commands.html"
+    search_fields = ("name", "slug", "domains__domain")
+    ordering = ("name",)
+    fields = ("name", "slug", "schema_name", "state", "created_at")
+    readonly_fields = ("slug", "schema_name", "state", "created_at")
+    inlines = (MembershipInline, DomainInline)
+    actions = ("suspend", "resume")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Workspace]:
+        queryset: QuerySet[Workspace] = super().get_queryset(request)
+        return queryset.annotate(member_count=Count("memberships", distinct=True))
+
+    @display(description=_("members"), ordering="member_count")
+    def members(self, workspace: Any) -> int:
+        return int(workspace.member_count)
+
+    @display(
+        description=_("state"), ordering="suspended_at", label={"active": "success", "suspended": "danger"}
+    )
+    def state(self, workspace: Workspace) -> tuple[str, Any]:
+        return ("suspended", _("suspended")) if workspace.is_suspended else ("active", _("active"))
+
+    @admin.action(description=_("Suspend: close its sockets, let nobody in"), permissions=["change"])
+    def suspend(self, request: HttpRequest, queryset: QuerySet[Workspace]) -> None:
+        self._set_suspended(request, queryset, suspended=True)
+
+    @admin.action(description=_("Take up again"), permissions=["change"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Workspace]) -> None:
+        self._set_suspended(request, queryset, suspended=False)
+
+    def _set_suspended(self, request: HttpRequest, queryset: QuerySet[Workspace], *, suspended: bool) -> None:
+        changed = [w for w in queryset if w.is_suspended != suspended]
+        for workspace in changed:
+            self.log_change(request, workspace, "Suspended." if suspended else "Taken up again.")
+            set_suspended(slug=workspace.slug, suspended=suspended)
+        if suspended:
+            done = ngettext("%d workspace is suspended.", "%d workspaces are suspended.", len(changed))
+        else:
+            done = ngettext("%d workspace is open again.", "%d workspaces are open again.", len(changed))
+        self.message_user(request, done % len(changed), messages.SUCCESS)
+
+
+@admin.register(User, site=site)
+class UserAdmin(PlatformModelAdmin, DjangoUserAdmin):
+    """Users are deactivated, not deleted: conversations and the admin's log still name them."""
+
+    form = ChangeUserForm
+    add_form = AddUserForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("email", "display_name", "workspaces", "is_active", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_superuser", "created_at")
+    search_fields = ("email", "display_name")
+    ordering = ("email",)
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "created_at")
+    fieldsets = (
+        (None, {"fields": ("email", "display_name", "password")}),
+        (_("Access"), {"fields": ("is_active", "is_superuser")}),
+        (_("Dates"), {"fields": ("last_login", "created_at")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("email", "display_name", "usable_password", "password1", "password2")}),
+    )
+    inlines = (MembershipInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        queryset: QuerySet[User] = super().get_queryset(request)
+        return queryset.prefetch_related("memberships__workspace")
+
+    def get_form(self, request: HttpRequest, obj: User | None = None, **kwargs: Any) -> type[ModelForm]:
+        form: type[ModelForm] = super().get_form(request, obj, **kwargs)
+        # The class is made for this request, so its attribute is nobody else's.
+        form.operator = request.user  # type: ignore[attr-defined]
+        if is_superuser := form.base_fields.get("is_superuser"):
+            is_superuser.label = _("operator of the platform")
+            is_superuser.help_text = _("Looks after all workspaces and people, but reads no conversation.")
+        if is_active := form.base_fields.get("is_active"):
+            is_active.help_text = _("Switched off, the person is signed out everywhere and cannot return.")
+        return form
+
+    @display(description=_("workspaces"))
+    def workspaces(self, user: User) -> str:
+        return ", ".join(sorted(f"{m.workspace} ({m.get_role_display()})" for m in user.memberships.all()))
+
+
+@admin.register(Membership, site=site)
+class MembershipAdmin(PlatformModelAdmin):
+    form = MembershipForm
+    list_display = ("user", "workspace", "role", "created_at")
+    list_filter = ("role", "workspace")
+    list_select_related = ("user", "workspace")
+    search_fields = ("user__email", "user__display_name", "workspace__name", "workspace__slug")
+    autocomplete_fields = ("user", "workspace")
+    ordering = ("workspace__name", "user__email")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> tuple[str, ...]:
+        return () if obj is None else ("user", "workspace", "created_at")
+
+    def get_deleted_objects(
+        self, objs: Iterable[Membership], request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """Django refuses to delete what is `protected`, one row or many: so are the last owners."""
+        deleted, count, lacking, protected = super().get_deleted_objects(objs, request)
+        last_owners = [last_owner_sentence(*lost) for lost in left_without_owner(losing=objs)]
+        return deleted, count, lacking, [*protected, *last_owners]
+
+    def formfield_for_foreignkey(
+        self, db_field: Any, request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField | None:
+        field: ModelChoiceField | None = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if field is not None:
+            # Users and workspaces are made on pages of their own, not in a window beside this form.
+            field.widget.can_add_related = field.widget.can_change_related = False  # type: ignore[attr-defined]
+        return field
+
+
+@admin.register(ProcrastinateJob, site=site)
+class JobAdmin(PlatformModelAdmin):
+    """What waits and what failed: a list and no more. A job's own page, like its name (`str(job)`),
+    would show its arguments, and those are tenant data."""
+
+    list_display = ("id", "task_name", "queue_name", "status", "attempts", "scheduled_at")
+    list_display_links = None
+    list_filter = ("status", "queue_name", "task_name")
+    search_fields = ("task_name", "queue_name")
+    ordering = ("-id",)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is None and self.allows(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
