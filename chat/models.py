@@ -88,6 +88,10 @@ class Message(TenantModel):
     cost_usd = models.DecimalField(_("cost in USD"), max_digits=12, decimal_places=8, null=True, blank=True)
     first_token_ms = models.PositiveIntegerField(_("first token after (ms)"), null=True, blank=True)
     duration_ms = models.PositiveIntegerField(_("took (ms)"), null=True, blank=True)
+    feedback = models.CharField(
+        _("feedback"), max_length=4, blank=True, choices=[("up", _("good")), ("down", _("bad"))]
+    )
+    feedback_comment = models.TextField(_("comment"), blank=True)
     created_at = models.DateTimeField(_("written"), default=timezone.now)
     heartbeat_at = models.DateTimeField(null=True, blank=True, editable=False)
 

@@ -91,6 +91,12 @@ def active_workspaces() -> list[WorkspaceRef]:
     return [reference(w) for w in Workspace.objects.filter(suspended_at=None).order_by("created_at")]
 
 
+def find_active_workspace(*, workspace_id: UUID) -> WorkspaceRef | None:
+    """The workspace, unless it is gone or suspended."""
+    workspace = Workspace.objects.filter(id=workspace_id, suspended_at=None).first()
+    return reference(workspace) if workspace else None
+
+
 def find_membership(*, user_id: UUID, workspace_id: UUID) -> Membership | None:
     """The active user's membership in a workspace that is not suspended, or None. One query."""
     return (

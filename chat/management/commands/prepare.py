@@ -1,0 +1,75 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django_tenants.utils import schema_context
+
+from chat.demo import make_demo
+from konstruct.settings import env
+from konstruct.tenancy.models import Workspace
+
+
+class Command(BaseCommand):
+    help = "Bring database and static files to this version; on the first start make the demo workspace."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--no-demo", action="store_true", help="make no demo workspace")
+
+    def handle(self, *args: Any, no_demo: bool, **options: Any) -> None:
+        # Several processes may start at once; one prepares, the others find it done.
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_lock(hashtext('konstruct.prepare'))")
+                try:
+                    self._prepare(no_demo)
+                finally:
+                    connection.set_schema_to_public()
+                    cursor.execute("SELECT pg_advisory_unlock(hashtext('konstruct.prepare'))")
+        except OperationalError as error:
+            raise CommandError(f"The database cannot be used: set DATABASE_URL. ({error})".strip()) from error
+        except DatabaseError as error:
+            raise CommandError(f"The database could not be migrated: {error}") from error
+
+    def _prepare(self, no_demo: bool) -> None:
+        self._ensure_vector()
+        if self._behind():
+            self.stdout.write("Migrating the database …")
+            call_command("migrate_schemas", verbosity=0, interactive=False)
+        self.stdout.write("Collecting static files …")
+        call_command("collectstatic", verbosity=0, interactive=False)
+        if not no_demo and make_demo(accounts_file=env.home.first_sign_in):
+            self.stdout.write("The workspace Demo is ready, with three employees.")
+
+    def _ensure_vector(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
+            if cursor.fetchone() is None:
+                try:
+                    cursor.execute("CREATE EXTENSION vector SCHEMA public")
+                except DatabaseError as error:
+                    raise CommandError(
+                        "The database of DATABASE_URL lacks the extension `vector` (pgvector), and this user"
+                        " may not create it."
+                    ) from error
+
+    def _behind(self) -> bool:
+        """Whether any schema lacks a migration: asked of each, since a start should cost little."""
+        schemas = ["public", *self._workspace_schemas()]
+        for schema in schemas:
+            with schema_context(schema):
+                executor = MigrationExecutor(connection)
+                if not set(executor.loader.graph.nodes) <= set(executor.loader.applied_migrations):
+                    return True
+        return False
+
+    def _workspace_schemas(self) -> list[str]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('public.tenancy_workspace')")
+            if cursor.fetchone()[0] is None:
+                return []
+        return list(Workspace.objects.values_list("schema_name", flat=True))
+
+

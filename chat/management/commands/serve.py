@@ -1,0 +1,56 @@
+import asyncio
+import signal
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.module_loading import import_string
+
+from chat.process import the_process
+
+# On SIGTERM running answers may go on this long (PROTOCOL.md); on SIGINT a person waits at a terminal.
+TERM_GRACE = 30.0
+INT_GRACE = 0.0
+
+
+class Command(BaseCommand):
+    help = "Serve pages and sockets with daphne, on HOST and PORT. SIGTERM drains, SIGINT ends at once."
+    requires_system_checks: list[str] = []  # noqa: RUF012
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default=settings.HOST, help="the address to listen on (HOST)")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="the port to listen on (PORT)")
+
+    def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
+        from konstruct.server import Server
+
+        self._ending: asyncio.Task[None] | None = None
+        self._server = Server(
+            import_string(settings.ASGI_APPLICATION),
+            host=host,
+            port=port,
+            on_started=lambda: asyncio.get_event_loop().create_task(self._started()),
+        )
+        self._server.run()
+        if self._server.failed_to_listen:
+            raise CommandError(f"Port {port} on {host} cannot be listened on: set PORT.")
+
+    async def _started(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number, grace in ((signal.SIGTERM, TERM_GRACE), (signal.SIGINT, INT_GRACE)):
+            loop.add_signal_handler(number, self._end, grace)
+        await the_process().start()
+
+    def _end(self, grace: float) -> None:
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(self._stop(grace))
+        elif grace == INT_GRACE:
+            the_process().desk.hurry()
+
+    async def _stop(self, grace: float) -> None:
+        self._server.close_door()
+        await the_process().stop(grace=grace)
+        # The close frames are in the sockets' buffers; give them a moment to leave.
+        await asyncio.sleep(0.1)
+        self._server.end()

@@ -1,0 +1,144 @@
+"""All that leaves one socket, in order, by one sender. No Django here.
+
+Frames go out as they are pushed; followed answers are read past their cursors, the first token at
+once and then at most one chunk each PACE seconds. The sending task exists only while there is
+something to send or to follow, so an idle socket costs none.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from chat.protocol import Chunk, ServerFrame, encode, with_ref
+from chat.stream import Answer, Cursor
+
+logger = logging.getLogger(__name__)
+
+PACE = 0.03
+
+
+class Outbox:
+    """Give it a way to send text; push frames and follow answers; close it at the end."""
+
+    def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
+        self._send = send
+        self._frames: deque[ServerFrame] = deque()
+        self._cursors: list[Cursor] = []
+        self._task: asyncio.Task[None] | None = None
+        self._wake: asyncio.Future[None] | None = None
+        self._awaits_growth = False
+        self._closed = False
+        # The answer that `ready` named as active: this socket follows it only once it says `resume`.
+        self.resumes: UUID | None = None
+
+    def push(self, frame: ServerFrame) -> None:
+        """Send this frame as soon as those before it are out."""
+        if self._closed:
+            return
+        self._frames.append(frame)
+        self._stir()
+
+    def follow(self, answer: Answer, offset: int = 0, ref: str | None = None) -> None:
+        """Send what lies past `offset`, all that comes, and the frames that end it.
+
+        An answer that is followed already is not followed twice: its cursor moves to `offset`, since
+        a client that asks again knows what it has.
+        """
+        if self._closed:
+            return
+        self._cursors = [c for c in self._cursors if c.answer is not answer]
+        self._cursors.append(Cursor(answer, offset, ref))
+        answer.listen(self, self._grown)
+        self._stir()
+
+    def follows(self, answer: Answer) -> bool:
+        return any(c.answer is answer for c in self._cursors)
+
+    async def flush(self, timeout: float = 2.0) -> None:
+        """Wait until the frames pushed so far are out, at most `timeout` seconds."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while self._frames and not self._closed and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.002)
+
+    async def close(self) -> None:
+        """Send nothing more; the sending task has ended when this returns."""
+        self._closed = True
+        for cursor in self._cursors:
+            cursor.answer.forget(self)
+        self._cursors.clear()
+        self._frames.clear()
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait({task})
+
+    # --- the sender -------------------------------------------------------------------------------
+
+    def _grown(self) -> None:
+        if self._awaits_growth:
+            self._rouse()
+
+    def _stir(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._pump(), name="outbox")
+            self._task.add_done_callback(self._pumped)
+        else:
+            self._rouse()
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _pumped(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The peer is gone; the consumer's disconnect does the rest.
+            logger.info("A socket could not be written to (%s)", type(error).__name__)
+            self._closed = True
+
+    async def _pump(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._frames or self._cursors:
+            while self._frames:
+                await self._send(encode(self._frames[0]))
+                self._frames.popleft()
+            due = await self._advance(loop.time())
+            if self._frames or not self._cursors:
+                continue
+            await self._sleep(loop, due)
+        # No await between the check above and here, so nothing pushed can be overlooked.
+        self._task = None
+
+    async def _advance(self, now: float) -> float | None:
+        """Send what is due of each followed answer; return when the next chunk may go, if one waits."""
+        due: float | None = None
+        for cursor in tuple(self._cursors):
+            if cursor.pending and (cursor.not_before <= now or cursor.ended):
+                offset, text = cursor.take()
+                cursor.not_before = now + PACE
+                frame = Chunk(text=text, message_id=cursor.answer.message_id, offset=offset, ref=cursor.ref)
+                await self._send(encode(frame))
+            if cursor.pending:
+                due = cursor.not_before if due is None else min(due, cursor.not_before)
+            elif cursor.answer.terminal is not None:
+                self._cursors.remove(cursor)
+                cursor.answer.forget(self)
+                for frame_ in cursor.answer.terminal:
+                    await self._send(encode(with_ref(frame_, cursor.ref)))
+        return due
+
+    async def _sleep(self, loop: asyncio.AbstractEventLoop, due: float | None) -> None:
+        """Until a frame is pushed, and until an answer grows or the time `due` comes."""
+        if due is None and any(c.pending or c.ended for c in self._cursors):
+            return
+        self._wake = loop.create_future()
+        self._awaits_growth = due is None
+        timer = loop.call_at(due, self._rouse) if due is not None else None
+        try:
+            await self._wake
+        finally:
+            self._wake = None
+            self._awaits_growth = False
+            if timer is not None:
+                timer.cancel()

@@ -1,0 +1,286 @@
+"""What a turn writes and reads. Synchronous, keyword-only, atomic; run through the tenancy door.
+
+A turn begins with the user's message and its empty, RUNNING answer in one transaction, so that after
+`saved` nothing is lost (PROTOCOL.md, promise 1), and ends by settling that answer, once.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+from msgspec import Struct
+
+from agents import employees
+from agents.employees import Employee
+from agents.models import Agent
+from chat.inbound import InboundMessage
+from chat.models import Conversation, Message, MessageRole, Status
+from chat.protocol import Code
+from konstruct.tenancy.workspaces import find_membership
+
+# A running answer that gave no sign for this long belongs to a process that died.
+HEARTBEAT_LIMIT = timedelta(seconds=10)
+# How far back a branch is read for the prompt; the token budget cuts it further.
+WINDOW_MESSAGES = 60
+
+
+class Refused(Exception):
+    """The turn cannot begin; nothing was stored. `sentence` is for a person."""
+
+    def __init__(self, code: Code, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+class AlreadySeen(Exception):
+    """A message of this client id was stored before, with these ids."""
+
+    def __init__(self, message_id: UUID, reply_id: UUID) -> None:
+        super().__init__(message_id)
+        self.message_id = message_id
+        self.reply_id = reply_id
+
+
+class Said(Struct, frozen=True):
+    """A message of the branch, as the prompt needs it."""
+
+    role: str
+    text: str
+
+
+class Begun(Struct, frozen=True):
+    """A turn that has begun: `message_id` is the user's message, `reply_id` the answer to come."""
+
+    message_id: UUID
+    reply_id: UUID
+    parent_id: UUID | None
+    created_at: datetime
+    text: str
+    employee: Employee | None
+    window: tuple[Said, ...]
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """How an answer ended, all of it."""
+
+    text: str
+    status: str
+    error_code: str = ""
+    model: str = ""
+    finish_reason: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    usage_estimated: bool = False
+    cost_usd: float | None = None
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+
+
+def begin_message(*, inbound: InboundMessage, message_id: UUID, reply_id: UUID) -> Begun:
+    """Store the user's message at the end of the conversation's branch and open its answer.
+
+    Raises AlreadySeen for a client id that is stored, Refused (not_found, forbidden, busy, no_agent).
+    """
+    with _refuse_second_turn(), transaction.atomic():
+        conversation = _lock(inbound)
+        if inbound.client_id is not None:
+            _raise_if_seen(conversation, inbound.client_id)
+        return _open_turn(
+            conversation,
+            inbound,
+            message=Message(id=message_id, client_id=inbound.client_id, parent_id=conversation.leaf_id),
+            reply_id=reply_id,
+        )
+
+
+def begin_edit(*, inbound: InboundMessage, message_id: UUID, reply_id: UUID) -> Begun:
+    """Store an edited form of the user's message `inbound.reply_to` as its sibling, and open its answer."""
+    with _refuse_second_turn(), transaction.atomic():
+        conversation = _lock(inbound)
+        original = _message(conversation, inbound.reply_to, MessageRole.USER)
+        return _open_turn(
+            conversation, inbound, message=Message(id=message_id, parent_id=original.parent_id), reply_id=reply_id
+        )
+
+
+def begin_regenerate(*, inbound: InboundMessage, message_id: UUID, reply_id: UUID) -> Begun:
+    """Open a sibling of the answer `inbound.reply_to`, to the same user's message."""
+    with _refuse_second_turn(), transaction.atomic():
+        conversation = _lock(inbound)
+        answer = _message(conversation, inbound.reply_to, MessageRole.ASSISTANT)
+        if answer.parent is None:
+            raise Refused(Code.NOT_FOUND, "That answer has no question.")
+        agent = _choose_agent(conversation, inbound.agent_id or answer.agent_id, strict=inbound.agent_id is not None)
+        return _open_reply(conversation, agent, answer.parent, reply_id)
+
+
+def checkpoint(*, reply_id: UUID, text: str | None) -> bool:
+    """Note that the answer is alive, with its text so far (None: unchanged). False: it is not running."""
+    changed: dict[str, object] = {"heartbeat_at": timezone.now()}
+    if text is not None:
+        changed["text"] = text
+    return Message.objects.filter(id=reply_id, status=Status.RUNNING).update(**changed) == 1
+
+
+def settle(*, conversation_id: UUID, reply_id: UUID, settled: Settled) -> bool:
+    """End the answer. True: this was the conversation's first complete one, so it wants a title.
+
+    An answer swept meanwhile as interrupted (its process was held up, not dead) is settled all the same.
+    """
+    with transaction.atomic():
+        fields = {**_columns(settled), "heartbeat_at": None}
+        open_ones = Message.objects.filter(id=reply_id, status__in=[Status.RUNNING, Status.INTERRUPTED])
+        if not open_ones.update(**fields):
+            return False
+        conversation = Conversation.objects.filter(id=conversation_id)
+        conversation.update(updated_at=timezone.now())
+        if settled.status != Status.COMPLETE or not conversation.filter(title="").exists():
+            return False
+        complete = Message.objects.filter(
+            conversation_id=conversation_id, role=MessageRole.ASSISTANT, status=Status.COMPLETE
+        )
+        return complete.count() == 1
+
+
+def interrupt_stale(*, conversation_id: UUID | None = None) -> list[UUID]:
+    """End the answers whose process has died, with their text; of one conversation or of all."""
+    stale = Message.objects.filter(status=Status.RUNNING, heartbeat_at__lt=timezone.now() - HEARTBEAT_LIMIT)
+    if conversation_id is not None:
+        stale = stale.filter(conversation_id=conversation_id)
+    with transaction.atomic():
+        ids = list(stale.select_for_update(skip_locked=True).values_list("id", flat=True))
+        Message.objects.filter(id__in=ids).update(status=Status.INTERRUPTED, heartbeat_at=None)
+    return ids
+
+
+# --- inside ----------------------------------------------------------------------------------------
+
+
+class _refuse_second_turn:
+    """Turns the database's refusal of a second running answer into the sentence for it."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, IntegrityError) and "one_running_answer" in str(error):
+            raise _busy() from error
+
+
+def _busy() -> Refused:
+    return Refused(Code.BUSY, "An answer is being written in this conversation. Wait for it or stop it.")
+
+
+def _lock(inbound: InboundMessage) -> Conversation:
+    """The conversation, locked until the transaction ends; its user's access checked anew."""
+    if find_membership(user_id=inbound.sender.user_id, workspace_id=inbound.tenant_id) is None:
+        raise Refused(Code.FORBIDDEN, "You no longer have access to this workspace.")
+    owned = Conversation.objects.select_for_update().filter(
+        id=inbound.thread_id, user_id=inbound.sender.user_id
+    )
+    conversation = owned.first()
+    if conversation is None:
+        raise Refused(Code.NOT_FOUND, "There is no such conversation.")
+    return conversation
+
+
+def _raise_if_seen(conversation: Conversation, client_id: UUID) -> None:
+    seen = Message.objects.filter(conversation=conversation, client_id=client_id).values_list("id", flat=True).first()
+    if seen is None:
+        return
+    reply = Message.objects.filter(parent_id=seen).order_by("created_at").values_list("id", flat=True).first()
+    raise AlreadySeen(seen, reply or seen)
+
+
+def _message(conversation: Conversation, message_id: UUID | None, role: MessageRole) -> Message:
+    found = Message.objects.filter(id=message_id, conversation=conversation, role=role).select_related("parent")
+    message = found.first()
+    if message is None:
+        raise Refused(Code.NOT_FOUND, "There is no such message in this conversation.")
+    return message
+
+
+def _choose_agent(conversation: Conversation, agent_id: UUID | None, *, strict: bool) -> Agent | None:
+    """The employee asked for; or the conversation's; or the workspace's default; or None."""
+    if agent_id is not None:
+        agent = employees.find_active(agent_id)
+        if agent is not None:
+            return agent
+        if strict and employees.find_active(None) is not None:
+            raise Refused(Code.NO_AGENT, "That employee is not available in this workspace.")
+    if conversation.agent_id and (agent := employees.find_active(conversation.agent_id)):
+        return agent
+    return employees.find_active(None)
+
+
+def _open_turn(conversation: Conversation, inbound: InboundMessage, *, message: Message, reply_id: UUID) -> Begun:
+    agent = _choose_agent(conversation, inbound.agent_id, strict=True)
+    _refuse_if_running(conversation)
+    message.conversation, message.role, message.text = conversation, MessageRole.USER, inbound.text
+    message.created_at = timezone.now()
+    message.save(force_insert=True)
+    return _open_reply(conversation, agent, message, reply_id)
+
+
+def _open_reply(conversation: Conversation, agent: Agent | None, message: Message, reply_id: UUID) -> Begun:
+    _refuse_if_running(conversation)
+    now = max(timezone.now(), message.created_at + timedelta(microseconds=1))
+    Message(
+        id=reply_id,
+        conversation=conversation,
+        parent=message,
+        role=MessageRole.ASSISTANT,
+        status=Status.RUNNING,
+        agent=agent,
+        created_at=now,
+        heartbeat_at=now,
+    ).save(force_insert=True)
+    conversation.leaf_id = reply_id
+    conversation.agent_id = conversation.agent_id or (agent.id if agent else None)
+    conversation.updated_at = now
+    conversation.save(update_fields=["leaf", "agent", "updated_at"])
+    return Begun(
+        message_id=message.id,
+        reply_id=reply_id,
+        parent_id=message.parent_id,
+        created_at=message.created_at,
+        text=message.text,
+        employee=employees.load(agent) if agent else None,
+        window=_branch_above(message),
+    )
+
+
+def _refuse_if_running(conversation: Conversation) -> None:
+    if not Message.objects.filter(conversation=conversation, status=Status.RUNNING).exists():
+        return
+    if not interrupt_stale(conversation_id=conversation.id):
+        raise _busy()
+
+
+_BRANCH = """
+WITH RECURSIVE branch AS (
+    SELECT id, parent_id, role, status, text, 1 AS depth FROM chat_message WHERE id = %s
+  UNION ALL
+    SELECT m.id, m.parent_id, m.role, m.status, m.text, b.depth + 1
+    FROM chat_message m JOIN branch b ON m.id = b.parent_id WHERE b.depth < %s
+)
+SELECT role, text FROM branch WHERE text <> '' ORDER BY depth DESC
+"""
+
+
+def _branch_above(message: Message) -> tuple[Said, ...]:
+    """The messages before this one on its branch, oldest first; empty (failed) answers left out."""
+    if message.parent_id is None:
+        return ()
+    with connection.cursor() as cursor:
+        cursor.execute(_BRANCH, [message.parent_id, WINDOW_MESSAGES])
+        return tuple(Said(role, text) for role, text in cursor.fetchall())
+
+
+def _columns(settled: Settled) -> dict[str, object]:
+    columns = {name: getattr(settled, name) for name in Settled.__struct_fields__}
+    if settled.cost_usd is not None:
+        columns["cost_usd"] = Decimal(str(round(settled.cost_usd, 8)))
+    return columns
