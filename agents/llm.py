@@ -34,6 +34,8 @@ READ_TIMEOUT = 600.0
 CLOSE_TIMEOUT = 2.0
 # Sockets in litellm's pool. Its 500 a host would make the 501st answer wait without a word.
 MAX_CONNECTIONS = 20_000
+# Chunks after which the other streams get their turn: reading what has already arrived suspends nowhere.
+FAIR = 32
 
 _loading = threading.Lock()
 _litellm: Any = None
@@ -62,9 +64,13 @@ async def stream(choice: ModelChoice, request: RunRequest) -> AsyncGenerator[Eve
     try:
         reading = Reading()
         chunks = _source(response)
+        number = 0
         while (chunk := await _next(chunks, deadline)) is not None:
             for event in reading.feed(chunk):
                 yield event
+            number += 1
+            if number % FAIR == 0:
+                await asyncio.sleep(0)
         for event in reading.end():
             yield event
         if chunks is response:
@@ -96,6 +102,13 @@ async def complete(
                 usage = event.usage
     whole = "".join(text)
     return whole, usage or estimate_usage(choice.name, messages, whole)
+
+
+async def close() -> None:
+    """Close the pooled connections to providers; for the end of a server, or of an event loop."""
+    if _litellm is not None:
+        await _litellm.close_litellm_async_clients()
+        _litellm.in_memory_llm_clients_cache.flush_cache()
 
 
 def count_tokens(model: str, text: str) -> int:
