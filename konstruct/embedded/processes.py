@@ -36,22 +36,36 @@ def signals_held() -> Iterator[None]:
 
 
 class Child:
-    """One child process, in a session of its own: Ctrl-C reaches the launcher only. Output goes to `log`."""
+    """One child process, in a session of its own: Ctrl-C reaches the launcher only.
+
+    Its errors go to `log`, and the rest of its output too, unless it is `spoken` to the launcher's terminal.
+    `ending` is the signal that asks it to end.
+    """
 
     def __init__(
-        self, name: str, command: Sequence[str], *, environment: Mapping[str, str], log: Path
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        log: Path,
+        ending: signal.Signals = signal.SIGTERM,
+        spoken: bool = False,
     ) -> None:
         self.name = name
         self.log = log
         self.started_at = time.monotonic()
+        self._ending = ending
         options = json.dumps({"parent": os.getpid()})
         with append_to_log(log) as output, signals_held():
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(SHIM), options, *command],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                stdout=None if spoken else output,
+                stderr=output,
                 env=environment,
+                cwd=folder,
                 start_new_session=True,
             )
 
@@ -66,10 +80,10 @@ class Child:
         except subprocess.TimeoutExpired:
             return None
 
-    def terminate(self) -> None:
-        """Asks it to end."""
+    def ask_to_end(self) -> None:
+        """Sends its ending signal, if it still runs."""
         if self.exit_code() is None:
-            self._process.terminate()
+            self._process.send_signal(self._ending)
 
     def kill(self) -> None:
         """Ends it and whatever it has started in its session."""
@@ -81,7 +95,7 @@ class Child:
 def end_all(children: Sequence[Child], *, grace: float) -> None:
     """Ends all of them at once: they are asked, and those left after `grace` seconds are killed."""
     for child in children:
-        child.terminate()
+        child.ask_to_end()
     deadline = time.monotonic() + grace
     for child in children:
         child.wait(max(0.0, deadline - time.monotonic()))
