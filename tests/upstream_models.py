@@ -420,6 +420,13 @@ async def flaky(answer: Answer, failures: str, code: str) -> None:
     await echo(answer)
 
 
+@model("late-<ms>-<status>", r"late-(\d+)-(\d{3})")
+async def late(answer: Answer, milliseconds: str, code: str) -> None:
+    """Fails after a while."""
+    await asyncio.sleep(int(milliseconds) / 1000)
+    await status(answer, code)
+
+
 @model("hang-first")
 async def hang_first(_: Answer) -> None:
     """Not even headers."""

@@ -102,11 +102,19 @@ async def test_the_last_failure_is_the_one_that_is_told(ask: Ask) -> None:
 
 
 async def test_one_deadline_for_all_attempts(ask: Ask, upstream: Upstream) -> None:
-    began = time.monotonic()
+    await collect(ask("echo"))
+    upstream.reset()
     with pytest.raises(TimedOut):
         await collect(ask("hang-first", "hang-first", timeout=0.5))
-    assert time.monotonic() - began < 1.5
     assert len(asked(upstream)) == 1, "no time was left for the second"
+
+
+async def test_a_fallback_has_only_the_time_that_is_left(ask: Ask) -> None:
+    await collect(ask("echo"))  # loads litellm, which takes longer than what is measured
+    began = time.monotonic()
+    with pytest.raises(TimedOut):
+        await collect(ask("late-500-500", "hang-first", timeout=1))
+    assert time.monotonic() - began < 1.4
 
 
 async def test_closing_the_run_closes_the_connection(ask: Ask, upstream: Upstream) -> None:
