@@ -4,7 +4,7 @@ litellm finds provider, address, key and parameters of a model, and its price. I
 avoided where the answer is read by the openai SDK (`_source`), because it
 - invents a finish reason "stop" for a stream that was cut, and token counts for one that told none,
 - drops refusals, and ends an answer with an error after 100 equal chunks,
-- turns every error inside a stream into a 503, and costs five times as much CPU a chunk.
+- turns every error inside a stream into a 503, and costs four to five times as much CPU a chunk.
 tests/agents/test_litellm.py shows each of these on the pinned version.
 
 Nothing here imports litellm before the first call or `warm()`: the import takes seconds.
