@@ -16,7 +16,8 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django_tenants.utils import tenant_context
 
 T = TypeVar("T")
@@ -51,14 +52,24 @@ class _Worker(threading.local):
 _worker = _Worker()
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
+# Each thread's connection, to be closed when the pool ends: a thread cannot do so as it goes.
+_connections: list[BaseDatabaseWrapper] = []
 
 
 def _executor() -> ThreadPoolExecutor:
     global _pool
     with _pool_lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(settings.DATABASE_THREADS, thread_name_prefix="tenancy-door")
+            _pool = ThreadPoolExecutor(
+                settings.DATABASE_THREADS, thread_name_prefix="tenancy-door", initializer=_note_connection
+            )
         return _pool
+
+
+def _note_connection() -> None:
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    wrapper.inc_thread_sharing()
+    _connections.append(wrapper)
 
 
 def _trust_connection() -> None:
@@ -111,5 +122,8 @@ def close_door() -> None:
     global _pool
     with _pool_lock:
         pool, _pool = _pool, None
-    if pool is not None:
-        pool.shutdown(wait=True, cancel_futures=True)
+    if pool is None:
+        return
+    pool.shutdown(wait=True, cancel_futures=True)
+    while _connections:
+        _connections.pop().close()
