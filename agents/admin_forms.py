@@ -1,6 +1,6 @@
 """The form in which an employee is hired and changed."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -42,11 +42,11 @@ class LinesField(forms.CharField):
 
 class AgentForm(forms.ModelForm):
     starters = LinesField(
-        label=gettext_lazy("conversation starters"),
+        label=gettext_lazy("Conversation starters"),
         help_text=gettext_lazy("One a line. Offered as buttons when a conversation begins."),
     )
     fallback_models = LinesField(
-        label=gettext_lazy("fallback models"),
+        label=gettext_lazy("Fallback models"),
         longest=200,
         help_text=gettext_lazy("One model name a line, tried in this order where the model cannot answer."),
     )
@@ -54,7 +54,12 @@ class AgentForm(forms.ModelForm):
     class Meta:
         model = Agent
         fields = "__all__"
-        widgets = {"color": UnfoldAdminColorInputWidget}  # noqa: RUF012 - as Django's forms want it
+        widgets: ClassVar = {
+            "color": UnfoldAdminColorInputWidget,
+            "persona": UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+            "system_prompt": UnfoldAdminTextareaWidget(attrs={"rows": 10}),
+            "greeting": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        }
 
     def clean_model(self) -> str:
         return _model_name(self.cleaned_data["model"])

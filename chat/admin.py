@@ -50,8 +50,8 @@ class ConversationAdmin(TenantModelAdmin):
     search_help_text = gettext_lazy("Title, messages, or the person's e-mail or name")
     list_per_page = 50
     change_form_template = "admin/chat/conversation/transcript.html"
-    fields = ("person", "agent", "channel_label", "message_count", "created_at", "updated_at")
-    readonly_fields = fields
+    fields = (("person", "agent"), ("channel", "message_count"), ("created_at", "updated_at"))
+    readonly_fields = ("person", "message_count")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

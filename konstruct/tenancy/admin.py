@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db.models import Count, QuerySet
-from django.forms import ModelChoiceField, ModelForm
+from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -32,11 +32,13 @@ class MembershipInline(PlatformInline):
     formset = MembershipFormSet
     fields = ("user", "workspace", "role")
     autocomplete_fields = ("user", "workspace")
+    hide_title = True
 
 
 class DomainInline(PlatformInline):
     model = Domain
     form = DomainForm
+    hide_title = True
     verbose_name_plural = _("Host names that mean this workspace")
 
 
@@ -49,8 +51,8 @@ class WorkspaceAdmin(PlatformModelAdmin):
     list_before_template = "admin/tenancy/workspace/commands.html"
     search_fields = ("name", "slug", "domains__domain")
     ordering = ("name",)
-    fields = ("name", "slug", "schema_name", "state", "created_at")
-    readonly_fields = ("slug", "schema_name", "state", "created_at")
+    fields = ("name", "slug", "schema_name", "suspended_at", "created_at")
+    readonly_fields = ("slug", "schema_name", "suspended_at", "created_at")
     inlines = (MembershipInline, DomainInline)
     actions = ("suspend", "resume")
 
@@ -129,7 +131,7 @@ class UserAdmin(PlatformModelAdmin, DjangoUserAdmin):
         # The class is made for this request, so its attribute is nobody else's.
         form.operator = request.user  # type: ignore[attr-defined]
         if is_superuser := form.base_fields.get("is_superuser"):
-            is_superuser.label = _("operator of the platform")
+            is_superuser.label = _("Operator of the platform")
             is_superuser.help_text = _("Looks after all workspaces and people, but reads no conversation.")
         if is_active := form.base_fields.get("is_active"):
             is_active.help_text = _("Switched off, the person is signed out everywhere and cannot return.")
@@ -160,15 +162,6 @@ class MembershipAdmin(PlatformModelAdmin):
         deleted, count, lacking, protected = super().get_deleted_objects(objs, request)
         last_owners = [last_owner_sentence(*lost) for lost in left_without_owner(losing=objs)]
         return deleted, count, lacking, [*protected, *last_owners]
-
-    def formfield_for_foreignkey(
-        self, db_field: Any, request: HttpRequest, **kwargs: Any
-    ) -> ModelChoiceField | None:
-        field: ModelChoiceField | None = super().formfield_for_foreignkey(db_field, request, **kwargs)
-        if field is not None:
-            # Users and workspaces are made on pages of their own, not in a window beside this form.
-            field.widget.can_add_related = field.widget.can_change_related = False  # type: ignore[attr-defined]
-        return field
 
 
 @admin.register(ProcrastinateJob, site=site)

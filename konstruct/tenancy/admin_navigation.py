@@ -43,11 +43,12 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _item(_("Jobs"), "schedule", reverse("admin:procrastinate_procrastinatejob_changelist")),
             )
         )
-    return [*groups, _group("", _item(_("Back to the portal"), "arrow_back", "/") | {"active": False})]
+    portal = _item(_("Back to the portal"), "arrow_back", "/") | {"active": False}
+    return [*groups, _group("", portal) | {"separator": True}]
 
 
 def _group(title: str, *items: dict[str, Any]) -> dict[str, Any]:
-    return {"title": title, "separator": True, "items": list(items)}
+    return {"title": title, "items": list(items)}
 
 
 def _item(title: str, icon: str, link: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any, NoReturn, cast
 from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_replace
 from django.contrib.auth.views import redirect_to_login
-from django.db.models import Model
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import SimpleTemplateResponse, TemplateResponse
@@ -136,6 +137,13 @@ class TenantModelAdmin(_ByRole, ModelAdmin):
 
     def allows(self, request: HttpRequest) -> bool:
         return manages(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Django looks a row up before it asks for the permission to see it."""
+        if not self.allows(request):
+            raise PermissionDenied
+        queryset: QuerySet = super().get_queryset(request)
+        return queryset
 
 
 class PlatformModelAdmin(_ByRole, ModelAdmin):
