@@ -1,0 +1,152 @@
+// The socket of one conversation: handshake, keepalive, reconnection. It knows no messages.
+//
+// States: "connecting", "ready", "offline" (will try again at `retryAt`, ms since the epoch), and
+// "closed" (for good; `reason` says why: "withdrawn" or "gone").
+
+import { api, goSignIn } from "konstruct/http";
+
+const CLOSE = { NOT_AUTHENTICATED: 4001, WITHDRAWN: 4003, GONE: 4004, TOO_MANY: 4029, TOO_BIG: 1009 };
+const FIRST_DELAY = 500;
+const LONGEST_DELAY = 30_000;
+const HANDSHAKE_LIMIT = 15_000;
+// A connection that stood this long was good: the next failure starts with short delays again.
+const STEADY_AFTER = 10_000;
+const PING_EVERY = 25_000;
+const PONG_LIMIT = 10_000;
+
+export class Socket {
+  #id;
+  #onFrame;
+  #onState;
+  #onTooBig;
+  #socket = null;
+  #attempts = 0;
+  #rejections = 0;
+  #readyAt = 0;
+  #timers = {};
+  state = { name: "connecting" };
+
+  /**
+   * @param {string} conversationId
+   * @param {object} on  frame(frame), state(state), tooBig(): the server refused a frame for its size
+   */
+  constructor(conversationId, { frame, state, tooBig }) {
+    this.#id = conversationId;
+    this.#onFrame = frame;
+    this.#onState = state;
+    this.#onTooBig = tooBig;
+    addEventListener("online", () => this.retry());
+    document.addEventListener("visibilitychange", () => document.hidden || this.retry());
+    addEventListener("pagehide", () => this.#drop());
+    // A page that comes back from the back/forward cache has lost its socket.
+    addEventListener("pageshow", (event) => event.persisted && this.#connect());
+  }
+
+  start() {
+    this.#connect();
+  }
+
+  /** Try again now, if it is waiting to. */
+  retry() {
+    if (this.state.name === "offline") this.#connect();
+  }
+
+  /** Send a frame; false if the socket is not ready. */
+  send(frame) {
+    if (this.state.name !== "ready" || this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(frame));
+    return true;
+  }
+
+  #set(state) {
+    this.state = state;
+    this.#onState(state);
+  }
+
+  async #connect() {
+    this.#drop();
+    this.#set({ name: "connecting" });
+    const attempt = (this.#timers.attempt = {});
+    let token;
+    try {
+      token = await api("POST", "/token");
+    } catch (error) {
+      if (this.#timers.attempt === attempt) this.#tokenRefused(error);
+      return;
+    }
+    // While the token was fetched, another attempt may have begun.
+    if (this.#timers.attempt !== attempt) return;
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(`${scheme}//${location.host}/chat/ws/${this.#id}`);
+    this.#socket = socket;
+    socket.onopen = () => socket.send(JSON.stringify(token.auth));
+    socket.onmessage = (event) => this.#heard(JSON.parse(event.data));
+    socket.onclose = (event) => this.#closed(event.code);
+    this.#timers.handshake = setTimeout(() => this.#lost(), HANDSHAKE_LIMIT);
+  }
+
+  #tokenRefused(error) {
+    if (error.status === 401) goSignIn();
+    else if (error.status === 403) this.#end("withdrawn");
+    else this.#wait();
+  }
+
+  #heard(frame) {
+    clearTimeout(this.#timers.pong);
+    if (frame.type === "ready") {
+      clearTimeout(this.#timers.handshake);
+      this.#rejections = 0;
+      this.#readyAt = Date.now();
+      this.#timers.ping = setInterval(() => this.#ping(), PING_EVERY);
+      this.#set({ name: "ready" });
+    }
+    if (frame.type !== "pong") this.#onFrame(frame);
+  }
+
+  #ping() {
+    if (!this.send({ type: "ping" })) return;
+    this.#timers.pong = setTimeout(() => this.#lost(), PONG_LIMIT);
+  }
+
+  #closed(code) {
+    if (code === CLOSE.WITHDRAWN) return this.#end("withdrawn");
+    if (code === CLOSE.GONE) return this.#end("gone");
+    // One rejection can be a token that was too old when it arrived; two in a row are no accident.
+    if (code === CLOSE.NOT_AUTHENTICATED && ++this.#rejections >= 2) return this.#end("withdrawn");
+    if (code === CLOSE.TOO_BIG) this.#onTooBig();
+    this.#lost(code === CLOSE.TOO_MANY);
+  }
+
+  #lost(crowded = false) {
+    if (this.#readyAt && Date.now() - this.#readyAt > STEADY_AFTER) this.#attempts = 0;
+    this.#wait(crowded);
+  }
+
+  #wait(crowded = false) {
+    this.#drop();
+    const longest = crowded ? LONGEST_DELAY : Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#attempts++);
+    // Jitter: clients that a restart cut off together must not come back together.
+    const delay = longest * (0.5 + Math.random() / 2);
+    this.#timers.retry = setTimeout(() => this.#connect(), delay);
+    this.#set({ name: "offline", retryAt: Date.now() + delay, crowded });
+  }
+
+  #end(reason) {
+    this.#drop();
+    this.#set({ name: "closed", reason });
+  }
+
+  /** Let go of the present socket and of all that waits for it. */
+  #drop() {
+    const { ping, ...others } = this.#timers;
+    clearInterval(ping);
+    Object.values(others).forEach(clearTimeout);
+    this.#timers = {};
+    this.#readyAt = 0;
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+}
