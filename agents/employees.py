@@ -71,7 +71,9 @@ def model_choice(name: str) -> ModelChoice:
     """
     if name == settings.LOCAL_MODEL_NAME or _provider(name) == _provider(settings.KONSTRUCT_MODEL):
         return ModelChoice(
-            name=name, api_base=settings.KONSTRUCT_API_BASE or None, api_key=settings.KONSTRUCT_API_KEY or None
+            name=name,
+            api_base=settings.KONSTRUCT_API_BASE or None,
+            api_key=settings.KONSTRUCT_API_KEY or None,
         )
     return ModelChoice(name=name)
 

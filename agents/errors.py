@@ -16,7 +16,7 @@ Code = Literal[
     "internal",
 ]
 
-SENTENCES: dict[Code, str] = {
+SENTENCES: dict[str, str] = {
     "model_unavailable": "The language model cannot be reached at the moment. Please try again later.",
     "model_rate_limited": "The language model is receiving too many requests. Please try again in a moment.",
     "model_timeout": "The language model did not respond in time. Please try again.",

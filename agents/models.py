@@ -13,7 +13,9 @@ from konstruct.tenancy.isolation import TenantModel
 
 def list_of_sentences(value: object) -> None:
     """Validator: a JSON list of non-empty strings of at most 300 characters."""
-    if not isinstance(value, list) or not all(isinstance(v, str) and 0 < len(v.strip()) <= 300 for v in value):
+    if not isinstance(value, list) or not all(
+        isinstance(v, str) and 0 < len(v.strip()) <= 300 for v in value
+    ):
         raise ValidationError(_("A list of sentences, each of at most 300 characters."))
 
 
@@ -22,14 +24,18 @@ class Agent(TenantModel):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=80)
-    title = models.CharField(_("title"), max_length=120, blank=True, help_text=_("What it does, in a few words."))
+    title = models.CharField(
+        _("title"), max_length=120, blank=True, help_text=_("What it does, in a few words.")
+    )
     color = models.CharField(
         _("avatar colour"),
         max_length=7,
         default="#4f46e5",
         validators=[RegexValidator(r"^#[0-9a-fA-F]{6}\Z", _("A colour like #4f46e5."))],
     )
-    persona = models.TextField(_("persona"), blank=True, max_length=8000, help_text=_("Character and manner."))
+    persona = models.TextField(
+        _("persona"), blank=True, max_length=8000, help_text=_("Character and manner.")
+    )
     system_prompt = models.TextField(
         _("system prompt"), blank=True, max_length=32000, help_text=_("What it knows and how it is to work.")
     )
@@ -55,7 +61,9 @@ class Agent(TenantModel):
     )
     is_active = models.BooleanField(_("active"), default=True)
     position = models.PositiveSmallIntegerField(
-        _("position"), default=0, help_text=_("Employees with smaller numbers come first; the first is the default.")
+        _("position"),
+        default=0,
+        help_text=_("Employees with smaller numbers come first; the first is the default."),
     )
     created_at = models.DateTimeField(_("hired"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -94,7 +94,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 return
             opened = await self._open(identity)
             if opened is None:
-                self.outbox.push(Error(message="There is no such conversation.", code=Code.NOT_FOUND, ref=frame.ref))
+                self.outbox.push(
+                    Error(message="There is no such conversation.", code=Code.NOT_FOUND, ref=frame.ref)
+                )
                 await self._finish(Close.NO_CONVERSATION)
                 return
             if any(concerns(notice, identity) for notice in withdrawn):
@@ -107,7 +109,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 return
             if not self.process.presence.enter(self, identity, self._dismiss):
                 self.outbox.push(
-                    Error(message="You have too many connections open.", code=Code.RATE_LIMITED, ref=frame.ref)
+                    Error(
+                        message="You have too many connections open.", code=Code.RATE_LIMITED, ref=frame.ref
+                    )
                 )
                 await self._finish(Close.TOO_MANY)
                 return
@@ -153,7 +157,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _on_message(self, frame: protocol.SendMessage) -> None:
         if frame.conversation_id not in (None, self._room.conversation_id):
             await self._wrong(
-                ProtocolError(Code.BAD_FRAME, "`conversationId` is not this socket's conversation.", frame.ref)
+                ProtocolError(
+                    Code.BAD_FRAME, "`conversationId` is not this socket's conversation.", frame.ref
+                )
             )
             return
         await self._turn(
@@ -243,7 +249,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _on_ping(self, frame: protocol.Ping) -> None:
         self.outbox.push(protocol.Pong(ref=frame.ref))
 
-    _handlers: Any = {
+    _handlers: ClassVar[dict[type, Any]] = {
         protocol.Auth: _on_auth,
         protocol.SendMessage: _on_message,
         protocol.Edit: _on_edit,
@@ -262,7 +268,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._reject(error.sentence, error.ref)
             return
         if self.violations.wait("frames"):
-            self.outbox.push(Error(message="Too many frames were wrong.", code=Code.RATE_LIMITED, ref=error.ref))
+            self.outbox.push(
+                Error(message="Too many frames were wrong.", code=Code.RATE_LIMITED, ref=error.ref)
+            )
             await self._finish(Close.TOO_MANY)
             return
         self.outbox.push(Error(message=error.sentence, code=error.code, ref=error.ref))

@@ -17,7 +17,7 @@ _EMPLOYEES = (
         "name": "Ada",
         "title": "Analyst",
         "color": "#2563eb",
-        "persona": "Calm and exact. Says what is known, what is assumed and what is missing. Likes short lists.",
+        "persona": "Calm and exact. Says what is known, what is assumed, what is missing. Likes short lists.",
         "system_prompt": "You help people think in numbers: estimates, comparisons, plans, pros and cons."
         " State assumptions, show the steps, round sensibly.",
         "greeting": "Hello, I am Ada. Bring me a question with numbers in it, or one that should have some.",
@@ -70,7 +70,9 @@ def make_demo(*, accounts_file: Path) -> bool:
     """
     if Workspace.objects.exists() or User.objects.exists():
         return False
-    accounts = [{"email": email, "password": secrets.token_urlsafe(9), "role": role} for email, _, role in _PEOPLE]
+    accounts = [
+        {"email": email, "password": secrets.token_urlsafe(9), "role": role} for email, _, role in _PEOPLE
+    ]
     with transaction.atomic():
         workspace = create_workspace(name="Demo", slug="demo")
         for (email, name, role), account in zip(_PEOPLE, accounts, strict=True):

@@ -32,7 +32,13 @@ class Desk:
         self._hurried = False
 
     def say(
-        self, *, workspace: WorkspaceRef, inbound: InboundMessage, agent_id: UUID | None, asker: Outbox, ref: str | None
+        self,
+        *,
+        workspace: WorkspaceRef,
+        inbound: InboundMessage,
+        agent_id: UUID | None,
+        asker: Outbox,
+        ref: str | None,
     ) -> None:
         """A user's message. `agent_id`: who will most likely answer, for `typing`.
 
@@ -47,7 +53,13 @@ class Desk:
         )
 
     def edit(
-        self, *, workspace: WorkspaceRef, inbound: InboundMessage, agent_id: UUID | None, asker: Outbox, ref: str | None
+        self,
+        *,
+        workspace: WorkspaceRef,
+        inbound: InboundMessage,
+        agent_id: UUID | None,
+        asker: Outbox,
+        ref: str | None,
     ) -> None:
         """Another form of the user's message `inbound.reply_to`, and an answer to it."""
         message_id = uuid.uuid4()
@@ -56,11 +68,25 @@ class Desk:
         )
 
     def regenerate(
-        self, *, workspace: WorkspaceRef, inbound: InboundMessage, agent_id: UUID | None, asker: Outbox, ref: str | None
+        self,
+        *,
+        workspace: WorkspaceRef,
+        inbound: InboundMessage,
+        agent_id: UUID | None,
+        asker: Outbox,
+        ref: str | None,
     ) -> None:
         """Another answer beside the answer `inbound.reply_to`."""
         self._start(
-            workspace, inbound, records.begin_regenerate, uuid.uuid4(), uuid.uuid4(), None, agent_id, asker, ref
+            workspace,
+            inbound,
+            records.begin_regenerate,
+            uuid.uuid4(),
+            uuid.uuid4(),
+            None,
+            agent_id,
+            asker,
+            ref,
         )
 
     def stop(self, room: Room, message_id: UUID | None) -> bool:
@@ -155,7 +181,9 @@ class Desk:
         ref: str | None,
     ) -> None:
         if self._closing:
-            asker.push(Error(message="The server restarts. Please send it again.", code=Code.INTERNAL, ref=ref))
+            asker.push(
+                Error(message="The server restarts. Please send it again.", code=Code.INTERNAL, ref=ref)
+            )
             return
         turn = Turn(
             hub=self.hub,

@@ -82,8 +82,8 @@ class Generation:
                 self._reader.cancel()
                 await asyncio.wait({self._reader}, timeout=_CLOSING)
             self.duration_ms = round((loop.time() - self._started) * 1000)
-        if self._why is not None and self.finished is None:
-            raise Halted(self._why)
+        if self.halted is not None and self.finished is None:
+            raise Halted(self.halted)
         self._reader.result()
 
     async def _read(self, request: RunRequest, loop: asyncio.AbstractEventLoop) -> None:

@@ -25,7 +25,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._sockets: dict[Room, list[Outbox]] = {}
-        self._turns: dict[Room, "Turn"] = {}
+        self._turns: dict[Room, Turn] = {}
 
     def join(self, room: Room, outbox: Outbox) -> None:
         """From now on the outbox hears all that happens in the conversation."""

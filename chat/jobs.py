@@ -102,7 +102,9 @@ def _untitled(*, conversation_id: UUID) -> tuple[str, str] | None:
     if conversation is None or conversation.agent is None:
         return None
     first = (
-        Message.objects.filter(conversation=conversation, role=MessageRole.USER).order_by("created_at").first()
+        Message.objects.filter(conversation=conversation, role=MessageRole.USER)
+        .order_by("created_at")
+        .first()
     )
     return (first.text, load(conversation.agent).models[0]) if first else None
 
@@ -111,5 +113,3 @@ def _set_title(*, conversation_id: UUID, title: str, schema_name: str) -> None:
     # Only where there is none: a person's own title, given meanwhile, stays.
     if Conversation.objects.filter(id=conversation_id, title="").update(title=title[:200]):
         post_news(News(schema_name=schema_name, conversation_id=str(conversation_id), title=title[:200]))
-
-

@@ -23,7 +23,9 @@ def terminal_frames(conversation_id: UUID, message_id: UUID, stored: Settled) ->
     done = settlement.done_frame(conversation_id, message_id, stored)
     if stored.status != "failed" or not stored.error_code:
         return (done,)
-    error = Error(message=settlement.sentence(stored.error_code), code=stored.error_code, message_id=message_id)
+    error = Error(
+        message=settlement.sentence(stored.error_code), code=stored.error_code, message_id=message_id
+    )
     return (error, done)
 
 
@@ -31,7 +33,9 @@ class Mirror:
     """An Answer that grows as the stored text does. `run` is its task; it ends with the answer, or as
     soon as nobody follows it any more."""
 
-    def __init__(self, workspace: WorkspaceRef, conversation_id: UUID, user_id: UUID, message_id: UUID) -> None:
+    def __init__(
+        self, workspace: WorkspaceRef, conversation_id: UUID, user_id: UUID, message_id: UUID
+    ) -> None:
         self.answer = Answer(message_id)
         self._workspace = workspace
         self._conversation_id = conversation_id

@@ -45,7 +45,9 @@ class Conversation(TenantModel):
         verbose_name = _("conversation")
         verbose_name_plural = _("conversations")
         ordering: ClassVar = ["-updated_at", "-id"]
-        indexes: ClassVar = [models.Index(fields=["user_id", "-updated_at", "-id"], name="conversations_of_a_user")]
+        indexes: ClassVar = [
+            models.Index(fields=["user_id", "-updated_at", "-id"], name="conversations_of_a_user")
+        ]
 
     def __str__(self) -> str:
         return self.title or str(_("Conversation"))
@@ -71,7 +73,9 @@ class Message(TenantModel):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
-    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
+    parent = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, blank=True, related_name="children"
+    )
     role = models.CharField(_("role"), max_length=10, choices=MessageRole.choices)
     text = models.TextField(_("text"), blank=True)
     status = models.CharField(_("status"), max_length=12, choices=Status.choices, default=Status.COMPLETE)

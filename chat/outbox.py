@@ -28,6 +28,7 @@ class Outbox:
         self._cursors: list[Cursor] = []
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Future[None] | None = None
+        self._flushed: asyncio.Future[None] | None = None
         self._awaits_growth = False
         self._closed = False
         # The answer that `ready` named as active: this socket follows it only once it says `resume`.
@@ -58,9 +59,10 @@ class Outbox:
 
     async def flush(self, timeout: float = 2.0) -> None:
         """Wait until the frames pushed so far are out, at most `timeout` seconds."""
-        deadline = asyncio.get_running_loop().time() + timeout
-        while self._frames and not self._closed and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.002)
+        if not self._frames or self._closed:
+            return
+        self._flushed = asyncio.get_running_loop().create_future()
+        await asyncio.wait({self._flushed}, timeout=timeout)
 
     async def close(self) -> None:
         """Send nothing more; the sending task has ended when this returns."""
@@ -103,6 +105,8 @@ class Outbox:
             while self._frames:
                 await self._send(encode(self._frames[0]))
                 self._frames.popleft()
+            if self._flushed is not None and not self._flushed.done():
+                self._flushed.set_result(None)
             due = await self._advance(loop.time())
             if self._frames or not self._cursors:
                 continue

@@ -73,5 +73,3 @@ def concerns(withdrawn: Withdrawn, identity: Identity) -> bool:
     return withdrawn.concerns(
         user=str(identity.user_id), workspace=str(identity.workspace.id), session=identity.session
     )
-
-

@@ -43,9 +43,7 @@ class Process:
         """Begin to hear of access changes; load litellm beside. Idempotent."""
         if self._tasks:
             return
-        listener = Listener(
-            on_withdrawn=self.presence.withdraw, on_news=self._news, on_gap=self._recheck.set
-        )
+        listener = Listener(on_withdrawn=self.presence.withdraw, on_news=self._news, on_gap=self._recheck.set)
         self._tasks = [
             asyncio.create_task(listener.run(), name="access-listener"),
             asyncio.create_task(self._recheck_access(), name="access-recheck"),
@@ -60,6 +58,7 @@ class Process:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await llm.close()
         close_door()
 
     def _news(self, news: News) -> None:

@@ -64,18 +64,20 @@ class ProtocolError(ValueError):
 Ref = Annotated[str, Meta(max_length=64)]
 
 
-class _Client(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", rename="camel", kw_only=True):
+class _Client(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", rename="camel", kw_only=True
+):
     ref: Ref | None = None
 
 
-class Auth(_Client, tag="auth"):
+class Auth(_Client, frozen=True, tag="auth"):
     user_id: UUID
     role: str
     tenant_id: UUID
     token: str
 
 
-class SendMessage(_Client, tag="message"):
+class SendMessage(_Client, frozen=True, tag="message"):
     text: str
     message_id: UUID | None = None
     agent_id: UUID | None = None
@@ -83,37 +85,37 @@ class SendMessage(_Client, tag="message"):
     display_name: Annotated[str, Meta(max_length=200)] | None = None
 
 
-class Resume(_Client, tag="resume"):
+class Resume(_Client, frozen=True, tag="resume"):
     message_id: UUID
     offset: Annotated[int, Meta(ge=0)]
 
 
-class Stop(_Client, tag="stop"):
+class Stop(_Client, frozen=True, tag="stop"):
     message_id: UUID | None = None
 
 
-class Regenerate(_Client, tag="regenerate"):
+class Regenerate(_Client, frozen=True, tag="regenerate"):
     message_id: UUID
     agent_id: UUID | None = None
 
 
-class Edit(_Client, tag="edit"):
+class Edit(_Client, frozen=True, tag="edit"):
     message_id: UUID
     text: str
 
 
-class GiveFeedback(_Client, tag="feedback"):
+class GiveFeedback(_Client, frozen=True, tag="feedback"):
     message_id: UUID
     value: Literal["up", "down"] | None
     comment: Annotated[str, Meta(max_length=4000)] | None = None
 
 
-class Ack(_Client, tag="ack"):
+class Ack(_Client, frozen=True, tag="ack"):
     message_id: UUID
     offset: Annotated[int, Meta(ge=0)]
 
 
-class Ping(_Client, tag="ping"):
+class Ping(_Client, frozen=True, tag="ping"):
     pass
 
 
@@ -129,7 +131,9 @@ def parse(data: str) -> ClientFrame:
     try:
         frame = _client_decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
-        raise ProtocolError(Code.BAD_FRAME, f"This frame was not understood: {error}", _ref_of(data)) from None
+        raise ProtocolError(
+            Code.BAD_FRAME, f"This frame was not understood: {error}", _ref_of(data)
+        ) from None
     if isinstance(frame, SendMessage | Edit):
         return msgspec.structs.replace(frame, text=_checked_text(frame.text, frame.ref))
     return frame
@@ -172,27 +176,27 @@ class Active(Struct, frozen=True):
     reply_to: UUID | None
 
 
-class Ready(ServerFrame, tag="ready"):
+class Ready(ServerFrame, frozen=True, tag="ready"):
     conversation_id: UUID
     agent: AgentBrief | None
     last_message_id: UUID | None
     active: Active | None
 
 
-class Typing(ServerFrame, tag="typing"):
+class Typing(ServerFrame, frozen=True, tag="typing"):
     conversation_id: UUID
     message_id: UUID
     reply_to: UUID | None
     agent_id: UUID | None
 
 
-class Saved(ServerFrame, tag="saved"):
+class Saved(ServerFrame, frozen=True, tag="saved"):
     message_id: UUID
     client_id: UUID | None
     reply_id: UUID
 
 
-class NewMessage(ServerFrame, tag="message"):
+class NewMessage(ServerFrame, frozen=True, tag="message"):
     message_id: UUID
     role: str
     text: str
@@ -201,7 +205,7 @@ class NewMessage(ServerFrame, tag="message"):
     parent_id: UUID | None = None
 
 
-class Chunk(ServerFrame, tag="chunk"):
+class Chunk(ServerFrame, frozen=True, tag="chunk"):
     text: str
     message_id: UUID
     offset: int
@@ -214,7 +218,7 @@ class UsageReport(Struct, frozen=True, omit_defaults=True):
     estimated: bool = False
 
 
-class Done(ServerFrame, tag="done"):
+class Done(ServerFrame, frozen=True, tag="done"):
     text: str
     conversation_id: UUID
     message_id: UUID
@@ -223,22 +227,22 @@ class Done(ServerFrame, tag="done"):
     finish_reason: str | None = None
 
 
-class ConversationChanged(ServerFrame, tag="conversation"):
+class ConversationChanged(ServerFrame, frozen=True, tag="conversation"):
     conversation_id: UUID
     title: str | None = None
 
 
-class Feedback(ServerFrame, tag="feedback"):
+class Feedback(ServerFrame, frozen=True, tag="feedback"):
     message_id: UUID
     value: str | None
     comment: str | None = None
 
 
-class Pong(ServerFrame, tag="pong"):
+class Pong(ServerFrame, frozen=True, tag="pong"):
     pass
 
 
-class Error(ServerFrame, tag="error"):
+class Error(ServerFrame, frozen=True, tag="error"):
     message: str
     code: str
     message_id: UUID | None = None

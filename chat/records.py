@@ -102,7 +102,10 @@ def begin_edit(*, inbound: InboundMessage, message_id: UUID, reply_id: UUID) -> 
         conversation = _lock(inbound)
         original = _message(conversation, inbound.reply_to, MessageRole.USER)
         return _open_turn(
-            conversation, inbound, message=Message(id=message_id, parent_id=original.parent_id), reply_id=reply_id
+            conversation,
+            inbound,
+            message=Message(id=message_id, parent_id=original.parent_id),
+            reply_id=reply_id,
         )
 
 
@@ -113,7 +116,9 @@ def begin_regenerate(*, inbound: InboundMessage, message_id: UUID, reply_id: UUI
         answer = _message(conversation, inbound.reply_to, MessageRole.ASSISTANT)
         if answer.parent is None:
             raise Refused(Code.NOT_FOUND, "That answer has no question.")
-        agent = _choose_agent(conversation, inbound.agent_id or answer.agent_id, strict=inbound.agent_id is not None)
+        agent = _choose_agent(
+            conversation, inbound.agent_id or answer.agent_id, strict=inbound.agent_id is not None
+        )
         return _open_reply(conversation, agent, answer.parent, reply_id)
 
 
@@ -187,7 +192,11 @@ def _lock(inbound: InboundMessage) -> Conversation:
 
 
 def _raise_if_seen(conversation: Conversation, client_id: UUID) -> None:
-    seen = Message.objects.filter(conversation=conversation, client_id=client_id).values_list("id", flat=True).first()
+    seen = (
+        Message.objects.filter(conversation=conversation, client_id=client_id)
+        .values_list("id", flat=True)
+        .first()
+    )
     if seen is None:
         return
     reply = Message.objects.filter(parent_id=seen).order_by("created_at").values_list("id", flat=True).first()
@@ -195,7 +204,9 @@ def _raise_if_seen(conversation: Conversation, client_id: UUID) -> None:
 
 
 def _message(conversation: Conversation, message_id: UUID | None, role: MessageRole) -> Message:
-    found = Message.objects.filter(id=message_id, conversation=conversation, role=role).select_related("parent")
+    found = Message.objects.filter(
+        pk__in=[message_id] if message_id else [], conversation=conversation, role=role
+    ).select_related("parent")
     message = found.first()
     if message is None:
         raise Refused(Code.NOT_FOUND, "There is no such message in this conversation.")
@@ -215,7 +226,9 @@ def _choose_agent(conversation: Conversation, agent_id: UUID | None, *, strict: 
     return employees.find_active(None)
 
 
-def _open_turn(conversation: Conversation, inbound: InboundMessage, *, message: Message, reply_id: UUID) -> Begun:
+def _open_turn(
+    conversation: Conversation, inbound: InboundMessage, *, message: Message, reply_id: UUID
+) -> Begun:
     agent = _choose_agent(conversation, inbound.agent_id, strict=True)
     _refuse_if_running(conversation)
     message.conversation, message.role, message.text = conversation, MessageRole.USER, inbound.text

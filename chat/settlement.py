@@ -21,8 +21,7 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 PATIENCE = 30.0
 
 # What a person is told of a failed answer, now and whenever it is looked at again.
-_SENTENCES: dict[str, str] = {
-    **SENTENCES,
+_SENTENCES = SENTENCES | {
     Code.MODEL_TIMEOUT: "Agent did not respond in time. Please try again.",
     Code.NO_AGENT: NO_EMPLOYEE,
 }

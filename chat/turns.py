@@ -79,7 +79,10 @@ class Turn:
             await self._close(settled, error)
         except Exception:
             logger.exception("A turn failed (message %s)", self.message_id)
-            self._end(self._settled("failed", code=Code.INTERNAL), self._error(Code.INTERNAL, settlement.sentence(Code.INTERNAL)))
+            self._end(
+                self._settled("failed", code=Code.INTERNAL),
+                self._error(Code.INTERNAL, settlement.sentence(Code.INTERNAL)),
+            )
         except asyncio.CancelledError:
             # The process goes down without waiting: nobody may be left with an endless "typing".
             self._end(self._settled("interrupted"), None)
@@ -93,7 +96,11 @@ class Turn:
         """Store the message and open the answer; tell everybody. None: refused or seen before."""
         try:
             begun = await in_workspace(
-                self.workspace, self._begin, inbound=self.inbound, message_id=self.message_id, reply_id=self.reply_id
+                self.workspace,
+                self._begin,
+                inbound=self.inbound,
+                message_id=self.message_id,
+                reply_id=self.reply_id,
             )
         except AlreadySeen as seen:
             self._tell_asker(
@@ -118,14 +125,17 @@ class Turn:
             self.answer.append(NO_EMPLOYEE)
             return self._settled("failed", code=Code.NO_AGENT), self._error(Code.NO_AGENT, NO_EMPLOYEE)
         request = run_request(
-            begun=begun, employee=begun.employee, inbound=self.inbound, workspace=self.workspace,
+            begun=begun,
+            employee=begun.employee,
+            inbound=self.inbound,
+            workspace=self.workspace,
             timeout=self._generation.deadlines.total,
         )
         keeper = asyncio.create_task(self._keep(), name="checkpoints")
         try:
             await self._generation.run(request)
         except Halted as halted:
-            usage = settlement.estimate(request, self.answer.text)
+            usage: settlement.MaybeUsage = settlement.estimate(request, self.answer.text)
             if halted.why is Halt.STOPPED:
                 return self._settled("stopped", usage=usage), None
             if halted.why is Halt.SHUT_DOWN:
@@ -135,18 +145,23 @@ class Turn:
         except AgentError as failure:
             logger.warning(
                 "The model failed: %s (%s, message %s)",
-                failure.code, type(failure.__cause__ or failure).__name__, self.reply_id,
+                failure.code,
+                type(failure.__cause__ or failure).__name__,
+                self.reply_id,
             )
             error = self._error(failure.code, failure.sentence, failure.retry_after)
             usage = settlement.estimate(request, self.answer.text) if self.answer.length else None
             return self._settled("failed", code=failure.code, usage=usage), error
         except Exception:
             logger.exception("The runner failed (message %s)", self.reply_id)
-            return self._settled("failed", code=Code.INTERNAL), self._error(Code.INTERNAL, settlement.sentence(Code.INTERNAL))
+            return self._settled("failed", code=Code.INTERNAL), self._error(
+                Code.INTERNAL, settlement.sentence(Code.INTERNAL)
+            )
         finally:
             keeper.cancel()
             await asyncio.wait({keeper})
-        return self._settled("complete", usage=self._generation.finished and self._generation.finished.usage), None
+        finished = self._generation.finished
+        return self._settled("complete", usage=finished.usage if finished else None), None
 
     async def _close(self, settled: Settled, error: Error | None) -> None:
         """Store how it ended, then tell everybody: what `done` says is what the database holds."""
@@ -178,12 +193,17 @@ class Turn:
         agent_id = begun.employee.id if begun.employee else None
         if begun.message_id == self.message_id:
             said = NewMessage(
-                message_id=begun.message_id, role="user", text=begun.text, created_at=begun.created_at,
+                message_id=begun.message_id,
+                role="user",
+                text=begun.text,
+                created_at=begun.created_at,
                 parent_id=begun.parent_id,
             )
             self._hub.announce(self.room, said, but=self._asker)
         typing = Typing(
-            conversation_id=self.inbound.thread_id, message_id=begun.reply_id, reply_to=begun.message_id,
+            conversation_id=self.inbound.thread_id,
+            message_id=begun.reply_id,
+            reply_to=begun.message_id,
             agent_id=agent_id,
         )
         self._hub.set_turn(self.room, self)
@@ -218,5 +238,3 @@ class Turn:
 
     def _settled(self, status: str, *, code: str = "", usage: settlement.MaybeUsage = None) -> Settled:
         return settlement.settled(self._generation, status=status, code=code, usage=usage)
-
-

@@ -42,7 +42,7 @@ _sockets = SameOrigin(
     URLRouter(
         [
             re_path(r"^chat/ws/(?P<conversation_id>[^/]+)/?$", ChatConsumer.as_asgi()),
-            re_path("", _no_such_socket),
+            re_path("", _no_such_socket),  # type: ignore[arg-type]
         ]
     )
 )

@@ -19,7 +19,7 @@ class SocketProtocol(WebSocketProtocol):
     1009 (too big) and IANA's registry 1012 (restart) as well."""
 
     def serverClose(self, code: int | None = None) -> None:
-        if code in (None, 1000) or code >= 3000:
+        if code is None or code == 1000 or code >= 3000:
             super().serverClose(code)
         else:
             self.sendCloseFrame(code=code, isReply=False)
@@ -59,4 +59,4 @@ class Server(DaphneServer):
     def end(self) -> None:
         """Leave `run`."""
         if reactor.running:
-            reactor.stop()
+            reactor.stop()  # type: ignore[misc]

@@ -73,7 +73,12 @@ class Environment(BaseSettings):
     def database(self) -> dict[str, Any]:
         """Django's connection parameters: those of DATABASE_URL, or the embedded server's socket."""
         if self.uses_embedded_postgres:
-            return {"HOST": str(self.home.socket_dir), "PORT": "5432", "USER": "postgres", "NAME": "konstruct"}
+            return {
+                "HOST": str(self.home.socket_dir),
+                "PORT": "5432",
+                "USER": "postgres",
+                "NAME": "konstruct",
+            }
         url = urlsplit(self.DATABASE_URL)
         if url.scheme not in ("postgres", "postgresql") or not url.path.strip("/"):
             raise SystemExit("DATABASE_URL must look like postgresql://user:password@host:5432/name.")
@@ -121,7 +126,9 @@ def secret_key() -> str:
                 draft.unlink()
         return path.read_text().strip()
     except OSError as error:
-        sys.exit(f"Konstruct cannot use its data folder {env.home.path} ({error.strerror}): set KONSTRUCT_HOME.")
+        sys.exit(
+            f"Konstruct cannot use its data folder {env.home.path} ({error.strerror}): set KONSTRUCT_HOME."
+        )
 
 
 # --- Django ------------------------------------------------------------------------------------

@@ -4,20 +4,21 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('chat', '0001_initial'),
+        ("chat", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='message',
-            name='feedback',
-            field=models.CharField(blank=True, choices=[('up', 'good'), ('down', 'bad')], max_length=4, verbose_name='feedback'),
+            model_name="message",
+            name="feedback",
+            field=models.CharField(
+                blank=True, choices=[("up", "good"), ("down", "bad")], max_length=4, verbose_name="feedback"
+            ),
         ),
         migrations.AddField(
-            model_name='message',
-            name='feedback_comment',
-            field=models.TextField(blank=True, verbose_name='comment'),
+            model_name="message",
+            name="feedback_comment",
+            field=models.TextField(blank=True, verbose_name="comment"),
         ),
     ]

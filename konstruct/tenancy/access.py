@@ -75,7 +75,9 @@ class Listener:
             try:
                 await self._listen()
             except (psycopg.Error, OSError) as error:
-                logger.warning("Listening for access changes failed (%s); again in %.1f s", type(error).__name__, delay)
+                logger.warning(
+                    "Listening for access changes failed (%s); again in %.1f s", type(error).__name__, delay
+                )
                 self._on_gap()
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
@@ -114,4 +116,8 @@ def connection_parameters() -> dict[str, Any]:
         "password": settings["PASSWORD"],
         "dbname": settings["NAME"],
     }
-    return {**{k: v for k, v in given.items() if v}, "connect_timeout": 5, "application_name": "konstruct-listener"}
+    return {
+        **{k: v for k, v in given.items() if v},
+        "connect_timeout": 5,
+        "application_name": "konstruct-listener",
+    }

@@ -18,7 +18,7 @@ import msgspec
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django_tenants.utils import tenant_context
+from django_tenants.utils import get_public_schema_name, tenant_context
 
 T = TypeVar("T")
 
@@ -83,11 +83,17 @@ def _trust_connection() -> None:
             connection.close()
 
 
+def leave_workspace() -> None:
+    """Leave this thread's connection in the shared schema, in no workspace."""
+    if getattr(connection, "schema_name", None) != get_public_schema_name():
+        connection.set_schema_to_public()  # type: ignore[attr-defined]
+
+
 def _call(workspace: WorkspaceRef | None, function: Callable[..., T], kwargs: dict[str, Any]) -> T:
     _trust_connection()
     try:
         if workspace is None:
-            connection.set_schema_to_public()
+            leave_workspace()
             result = function(**kwargs)
         else:
             with tenant_context(workspace):
@@ -97,8 +103,7 @@ def _call(workspace: WorkspaceRef | None, function: Callable[..., T], kwargs: di
         return result
     finally:
         _worker.last_used = time.monotonic()
-        if connection.schema_name != "public":
-            connection.set_schema_to_public()
+        leave_workspace()
 
 
 async def in_workspace(workspace: WorkspaceRef, function: Callable[..., T], /, **kwargs: Any) -> T:

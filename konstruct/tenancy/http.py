@@ -6,16 +6,16 @@ there is no workspace, and the view runs where tenant data cannot be reached (No
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django_tenants.utils import tenant_context
 
+from konstruct.tenancy.door import leave_workspace
 from konstruct.tenancy.models import Domain, Membership, User
 from konstruct.tenancy.workspaces import find_membership, reference
 
@@ -25,7 +25,7 @@ SESSION_KEY = "workspace"
 class WorkspaceRequest(HttpRequest):
     """A request that has passed `workspace_required`."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     membership: Membership
 
 
@@ -38,7 +38,9 @@ def workspace_id_of_host(host: str) -> UUID | None:
 def sole_workspace_id(user: User) -> UUID | None:
     """The one workspace of a user who belongs to just one: nothing to choose."""
     ids = list(
-        Membership.objects.filter(user=user, workspace__suspended_at=None).values_list("workspace_id", flat=True)[:2]
+        Membership.objects.filter(user=user, workspace__suspended_at=None).values_list(
+            "workspace_id", flat=True
+        )[:2]
     )
     return ids[0] if len(ids) == 1 else None
 
@@ -54,7 +56,7 @@ def find_request_membership(request: HttpRequest) -> Membership | None:
     """The signed-in user's membership in the workspace this request is about, or None."""
     if not request.user.is_authenticated:
         return None
-    user = cast(User, request.user)
+    user = request.user
     of_host = workspace_id_of_host(request.get_host())
     workspace_id = of_host or _chosen(request)
     membership = find_membership(user_id=user.id, workspace_id=workspace_id) if workspace_id else None
@@ -73,7 +75,7 @@ class WorkspaceMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        connection.set_schema_to_public()
+        leave_workspace()
         membership = find_request_membership(request)
         request.membership = membership  # type: ignore[attr-defined]
         try:
@@ -82,7 +84,7 @@ class WorkspaceMiddleware:
             with tenant_context(reference(membership.workspace)):
                 return self.get_response(request)
         finally:
-            connection.set_schema_to_public()
+            leave_workspace()
 
 
 def workspace_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

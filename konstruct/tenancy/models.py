@@ -79,7 +79,9 @@ class Workspace(TenantMixin):
     slug = models.CharField(
         max_length=48,
         unique=True,
-        validators=[RegexValidator(SLUG_PATTERN, _("Lower-case letters, digits and hyphens, from a letter on."))],
+        validators=[
+            RegexValidator(SLUG_PATTERN, _("Lower-case letters, digits and hyphens, from a letter on."))
+        ],
     )
     suspended_at = models.DateTimeField(_("suspended"), null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -53,7 +53,9 @@ def identify(*, token: str, user_id: UUID, role: str, workspace_id: UUID, host: 
         raise NotAuthenticated("no such membership")
     if claims.session is not None and not session_holds(fingerprint=claims.session, user=membership.user):
         raise NotAuthenticated("the session has ended")
-    return Identity(user_id, membership.user.name, membership.role, reference(membership.workspace), claims.session)
+    return Identity(
+        user_id, membership.user.name, membership.role, reference(membership.workspace), claims.session
+    )
 
 
 def still_holds(*, identities: Iterable[Identity]) -> dict[Identity, bool]:
@@ -64,7 +66,9 @@ def still_holds(*, identities: Iterable[Identity]) -> dict[Identity, bool]:
         verdicts[identity] = (
             membership is not None
             and membership.role == identity.role
-            and (identity.session is None or session_holds(fingerprint=identity.session, user=membership.user))
+            and (
+                identity.session is None or session_holds(fingerprint=identity.session, user=membership.user)
+            )
         )
     return verdicts
 

@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from django_tenants.utils import get_public_schema_name, schema_context
 
-from konstruct.tenancy.door import WorkspaceRef
+from konstruct.tenancy.door import WorkspaceRef, leave_workspace
 from konstruct.tenancy.models import SLUG_PATTERN, Domain, Membership, Role, User, Workspace
 
 
@@ -41,7 +41,7 @@ def create_workspace(*, name: str, slug: str, host: str = "") -> Workspace:
         try:
             workspace.create_schema(check_if_exists=True, verbosity=0)
         finally:
-            connection.set_schema_to_public()
+            leave_workspace()
         if host:
             add_domain(workspace=workspace, host=host)
     return workspace
@@ -109,5 +109,3 @@ def find_membership(*, user_id: UUID, workspace_id: UUID) -> Membership | None:
         )
         .first()
     )
-
-

@@ -54,7 +54,7 @@ def test_a_workspace_that_cannot_be_made_leaves_nothing() -> None:
         make()
     with pytest.raises(CommandError, match="slug"):
         make(slug="Bad Slug")
-    with pytest.raises(CommandError, match="too common|too short|common"):
+    with pytest.raises(CommandError, match="common"):
         call_command(
             "create_workspace",
             "Weak",

@@ -24,7 +24,14 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="", help="a host name that is to mean this workspace")
 
     def handle(
-        self, *args: Any, name: str, slug: str, owner_email: str, owner_password: str, host: str, **options: Any
+        self,
+        *args: Any,
+        name: str,
+        slug: str,
+        owner_email: str,
+        owner_password: str,
+        host: str,
+        **options: Any,
     ) -> None:
         try:
             with transaction.atomic():

@@ -9,6 +9,7 @@ from django_tenants.utils import schema_context
 
 from chat.demo import make_demo
 from konstruct.settings import env
+from konstruct.tenancy.door import leave_workspace
 from konstruct.tenancy.models import Workspace
 
 
@@ -26,7 +27,7 @@ class Command(BaseCommand):
                 try:
                     self._prepare(no_demo)
                 finally:
-                    connection.set_schema_to_public()
+                    leave_workspace()
                     cursor.execute("SELECT pg_advisory_unlock(hashtext('konstruct.prepare'))")
         except OperationalError as error:
             raise CommandError(f"The database cannot be used: set DATABASE_URL. ({error})".strip()) from error
@@ -71,5 +72,3 @@ class Command(BaseCommand):
             if cursor.fetchone()[0] is None:
                 return []
         return list(Workspace.objects.values_list("schema_name", flat=True))
-
-

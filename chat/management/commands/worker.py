@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from procrastinate.contrib.django import app
 
+from agents import llm
 from konstruct.tenancy.door import close_door
 
 
@@ -19,6 +20,7 @@ class Command(BaseCommand):
         asyncio.run(self._work(concurrency))
 
     async def _work(self, concurrency: int) -> None:
+        llm.warm()
         connector = app.connector.get_worker_connector()  # type: ignore[attr-defined]
         with app.replace_connector(connector) as worker_app:
             async with worker_app.open_async():
@@ -37,4 +39,5 @@ class Command(BaseCommand):
                     await work
                 except asyncio.CancelledError:
                     self.stdout.write("The worker ended.")
+        await llm.close()
         close_door()

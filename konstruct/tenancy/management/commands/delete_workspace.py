@@ -17,7 +17,9 @@ class Command(BaseCommand):
         try:
             workspace = get_workspace(slug=slug)
             if not yes:
-                self.stdout.write(f"This deletes {workspace.name} with all its conversations and employees, for good.")
+                self.stdout.write(
+                    f"This deletes {workspace.name} with all its conversations and employees, for good."
+                )
                 if input(f"Type {slug} to go on: ").strip() != slug:
                     raise CommandError("Nothing was deleted.")
             delete_workspace(slug=slug)
