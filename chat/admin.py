@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.text import smart_split, unescape_string_literal
 from django.utils.translation import gettext as _
@@ -106,6 +107,11 @@ class ConversationAdmin(TenantModelAdmin):
         messages = Message.objects.filter(conversation__in=conversations).count()
         count = {_("conversations"): len(conversations), _("messages"): messages}
         return [str(conversation) for conversation in conversations], count, set(), []
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: Any) -> HttpResponse:
+        """Back to the list, where Django goes only with those who may change what is in it."""
+        super().response_delete(request, obj_display, obj_id)
+        return redirect("admin:chat_conversation_changelist")
 
     @display(description=gettext_lazy("title"), ordering="title")
     def title_or_none(self, conversation: Conversation) -> str:

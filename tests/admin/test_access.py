@@ -5,7 +5,8 @@ from django.test import Client
 from django.urls import reverse
 
 from konstruct.tenancy.door import WorkspaceRef
-from konstruct.tenancy.models import Role, User
+from konstruct.tenancy.models import Role, User, Workspace
+from konstruct.tenancy.workspaces import add_member
 from tests.conftest import MakeUser, SignedIn
 
 pytestmark = pytest.mark.django_db
@@ -64,9 +65,6 @@ def test_who_has_not_chosen_a_workspace_chooses_one(
 def test_the_role_counts_where_one_is(
     acme: WorkspaceRef, globex: WorkspaceRef, make_user: MakeUser, signed_in: SignedIn
 ) -> None:
-    from konstruct.tenancy.models import Workspace
-    from konstruct.tenancy.workspaces import add_member
-
     user = make_user(acme, Role.OWNER)
     add_member(workspace=Workspace.objects.get(id=globex.id), user=user, role=Role.MEMBER)
     client = signed_in(user, acme)
