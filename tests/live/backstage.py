@@ -1,0 +1,150 @@
+"""Changes and reads of the servers' database, by a process of its own.
+
+The test process cannot do it: its Django is connected to pytest's own database. `Backstage` starts this
+module as a script, which takes JSON lines `[name, arguments]` and answers with JSON lines.
+"""
+
+import json
+import subprocess
+import sys
+from typing import Any, Self
+
+from tests.live.people import Person, Place, Seat
+from tests.live.servers import ROOT, environment
+
+OWNER_PASSWORD = "a-long-Password-1"
+
+
+class Backstage:
+    """`with Backstage() as backstage: backstage.workspace(...)`. Every call has committed when it returns."""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.live.backstage"],
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate(timeout=20)
+
+    def _call(self, what: str, /, **arguments: Any) -> Any:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps([what, arguments]) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["result"]
+
+    # --- the scene ----------------------------------------------------------------------------------
+
+    def workspace(self, slug: str, name: str, *, host: str = "") -> Place:
+        """A new one, by `manage.py create_workspace`; its owner is `owner@<slug>.example`."""
+        return Place(self._call("make_workspace", slug=slug, name=name, host=host), slug, name)
+
+    def person(self, place: Place, *, role: str = "member", password: str | None = None) -> Person:
+        """A new member. Without a password nobody can sign in as this person, and making it is fast."""
+        return Person(**self._call("make_person", slug=place.slug, role=role, password=password), place=place)
+
+    def join(self, person: Person, place: Place, *, role: str = "member") -> Person:
+        """The same user as a member of another workspace too."""
+        self._call("set_role", user_id=person.id, slug=place.slug, role=role)
+        return Person(person.id, person.email, person.name, role, place)
+
+    def hire(self, place: Place, model: str, **fields: Any) -> str:
+        """An employee who is not the default one, and answers as the fake upstream's `model` does."""
+        return str(self._call("hire", slug=place.slug, model=model, fields=fields))
+
+    def conversation(self, person: Person, agent: str | None = None) -> str:
+        return str(self._call("make_conversation", slug=person.place.slug, user_id=person.id, agent=agent))
+
+    def seat(
+        self, place: Place, model: str = "echo", *, person: Person | None = None, **agent: Any
+    ) -> Seat:
+        """A conversation of a new person, or of the one given, with an employee of that model."""
+        person = person or self.person(place)
+        hired = self.hire(place, model, **agent)
+        return Seat(person, self.conversation(person, hired), hired)
+
+    def another(self, seat: Seat) -> Seat:
+        """A further conversation of the same person with the same employee."""
+        return Seat(seat.person, self.conversation(seat.person, seat.agent), seat.agent)
+
+    # --- what is stored -------------------------------------------------------------------------------
+
+    def messages(self, seat: Seat) -> list[dict[str, Any]]:
+        """All messages of the conversation, oldest first."""
+        return list(self._call("messages", slug=seat.person.place.slug, conversation=seat.conversation))
+
+    def message(self, seat: Seat, message_id: str) -> dict[str, Any]:
+        return next(m for m in self.messages(seat) if m["id"] == message_id)
+
+    def leaf(self, seat: Seat) -> str | None:
+        leaf = self._call("leaf", slug=seat.person.place.slug, conversation=seat.conversation)
+        return str(leaf) if leaf else None
+
+    # --- changes of access ----------------------------------------------------------------------------
+
+    def session(self, person: Person) -> str:
+        """The key of a new session of that person."""
+        return str(self._call("make_session", user_id=person.id, workspace_id=person.place.id))
+
+    def end_session(self, key: str) -> None:
+        self._call("end_session", key=key)
+
+    def expire_session(self, key: str) -> None:
+        """Its time is over; the row is still there."""
+        self._call("expire_session", key=key)
+
+    def remove_member(self, person: Person) -> None:
+        self._call("remove_member", user_id=person.id, slug=person.place.slug)
+
+    def set_role(self, person: Person, role: str) -> None:
+        self._call("set_role", user_id=person.id, slug=person.place.slug, role=role)
+
+    def deactivate(self, person: Person) -> None:
+        self._call("change_user", user_id=person.id, fields={"is_active": False})
+
+    def set_password(self, person: Person, password: str) -> None:
+        self._call("set_password", user_id=person.id, password=password)
+
+    def suspend(self, place: Place) -> None:
+        self._call("command", name="suspend_workspace", arguments=[place.slug])
+
+    def delete_workspace(self, place: Place) -> None:
+        self._call("command", name="delete_workspace", arguments=[place.slug, "--yes"])
+
+    def dismiss(self, place: Place, agent: str | None = None) -> None:
+        """Make the employee inactive, or all of them."""
+        self._call("dismiss", slug=place.slug, agent=agent)
+
+
+# --- the script -------------------------------------------------------------------------------------
+
+
+def _serve() -> None:
+    import django
+
+    django.setup()
+    from tests.live import backstage_script
+
+    out, sys.stdout = sys.stdout, sys.stderr  # what commands print is not an answer
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        try:
+            answer = {"result": getattr(backstage_script, name)(**arguments)}
+        except Exception as error:
+            answer = {"error": f"{name}: {type(error).__name__}: {error}"}
+        print(json.dumps(answer, default=str), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    import os
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "konstruct.settings")
+    _serve()

@@ -1,0 +1,104 @@
+"""Server processes of the project, on free ports, with the test run's data folder."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+# Loading Django, the front door and, beside them, litellm takes seconds on a busy machine.
+START_SECONDS = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """That of this test run (tests.environment), changed."""
+    return {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "default", **changes}
+
+
+def manage(*arguments: str, **changes: str) -> str:
+    """What `manage.py ...` prints. Raises CalledProcessError."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+
+
+class Server:
+    """`manage.py serve`, or uvicorn. `with Server(...) as server`: up and answering inside."""
+
+    def __init__(self, log: Path, *, uvicorn: bool = False, **changes: str) -> None:
+        self.port = free_port()
+        self.log = log
+        self._changes = changes
+        self._uvicorn = uvicorn
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(10)
+
+    def start(self) -> None:
+        """Start it (again, on the same port) and wait until it answers."""
+        command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
+        if self._uvicorn:
+            command = [
+                *(sys.executable, "-m", "uvicorn", "konstruct.asgi:application", "--log-level", "warning"),
+                *("--port", str(self.port), "--timeout-graceful-shutdown", "5"),
+            ]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment(**self._changes), stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"The server did not start:\n{self.said()}")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, timeout: float) -> int:
+        """The exit code. Raises subprocess.TimeoutExpired."""
+        assert self._process is not None
+        return self._process.wait(timeout)
+
+    def said(self, since: int = 0) -> str:
+        """Its log, from that byte on."""
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as log:
+            log.seek(since)
+            return log.read().decode(errors="replace")
