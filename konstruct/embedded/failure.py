@@ -7,11 +7,14 @@ class StartFailure(Exception):
     """The start cannot go on. Its text is a sentence that names the setting to change and holds no secret."""
 
 
-def tail(log: Path, lines: int = 12) -> str:
-    """The last lines of a log, or a word on why there are none. Reads at most 16 KiB."""
+def tail(log: Path, lines: int = 12, *, since: int = 0) -> str:
+    """The last lines of a log beyond its first `since` bytes, or a word on why there are none.
+
+    Reads at most 16 KiB.
+    """
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 16_384))
+            file.seek(max(since, log.stat().st_size - 16_384))
             text = file.read().decode(errors="replace")
     except OSError as error:
         return f"({log} cannot be read: {error.strerror})"

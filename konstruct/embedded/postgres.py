@@ -84,6 +84,8 @@ class EmbeddedPostgres:
         self._lease = FolderLock(home.postgres)
         self._postmaster = Postmaster(home)
         self._user = server_user.ServerUser()
+        # How long the log was before this start: what stands there is of earlier ones.
+        self._log_begins = 0
 
     def start(self) -> None:
         """Takes a lease and returns once the database `konstruct` (with `vector`) takes connections.
@@ -122,8 +124,10 @@ class EmbeddedPostgres:
         if self._lease.try_exclusive():
             self._postmaster.stop(fast=_FAST_STOP_SECONDS, immediate=_IMMEDIATE_STOP_SECONDS)
             self._postmaster.clear_remains()
-            if self.home.socket_dir.is_dir():
+            if self._owns_socket_dir():
                 shutil.rmtree(self.home.socket_dir)
+        else:
+            self._postmaster.let_go()
         self._lease.release()
 
     def is_running(self) -> bool:
@@ -154,14 +158,14 @@ class EmbeddedPostgres:
     def _prepare_folders(self) -> None:
         home = self.home
         home.logs.mkdir(parents=True, exist_ok=True)
+        append_to_log(home.postgres_log).close()
+        self._log_begins = home.postgres_log.stat().st_size
         self._user = server_user.choose(home.postgres_data)
         if not home.postgres.exists():
             home.postgres.mkdir(mode=0o700)
         if os.geteuid() == 0:
             self._user.own(home.postgres)
-        self._user = server_user.with_access(
-            self._user, program=programs() / "postgres", folder=home.postgres
-        )
+        self._user = server_user.with_access(self._user, programs=programs(), folder=home.postgres)
 
     def _bring_up(self) -> None:
         """With the lease held alone: a server of this data folder runs, or is on its way up, afterwards."""
@@ -237,14 +241,18 @@ class EmbeddedPostgres:
         try:
             folder.mkdir(mode=0o700)
         except FileExistsError:
-            allowed = {os.geteuid(), *(self._user.ids or ())[:1]}
-            if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid not in allowed:
+            if not self._owns_socket_dir():
                 raise StartFailure(
                     f"The folder of the database's socket, {folder}, belongs to somebody else: remove it, "
                     "or set KONSTRUCT_HOME to a folder with a shorter path."
                 ) from None
             folder.chmod(0o700)
         self._user.own(folder)
+
+    def _owns_socket_dir(self) -> bool:
+        folder = self.home.socket_dir
+        owners = {os.geteuid(), *(self._user.ids or ())[:1]}
+        return folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid in owners
 
     # --- ready -----------------------------------------------------------------------------------
 
@@ -281,18 +289,18 @@ class EmbeddedPostgres:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
     def _failure(self, what: str, *, with_log: bool = False) -> StartFailure:
-        said = _complaint(self.home.postgres_log) if with_log else ""
+        said = _complaint(tail(self.home.postgres_log, 40, since=self._log_begins)) if with_log else ""
         return StartFailure(
             f"The database in {self.home.postgres_data} {what}{said and f' ({said})'}: repair that folder, "
             f"or set KONSTRUCT_HOME to another one (now {self.home.path}). Log: {self.home.postgres_log}"
         )
 
 
-def _complaint(log: Path) -> str:
-    """The last thing that PostgreSQL called an error in its log."""
-    lines = tail(log, 40).splitlines()
-    loud = [line for line in lines if "FATAL:" in line or "PANIC:" in line or "error:" in line]
-    return (loud or lines)[-1].partition("] ")[-1] or (loud or lines)[-1]
+def _complaint(log: str) -> str:
+    """The last thing that PostgreSQL called an error, or else its last words."""
+    lines = [line.partition("] ")[2] or line for line in log.splitlines()]
+    loud = [line for line in lines if line.startswith(("FATAL:", "PANIC:")) or "error:" in line]
+    return loud[-1] if loud else " ".join(lines[-3:])
 
 
 def _listed(folder: Path) -> str:

@@ -42,6 +42,13 @@ class Postmaster:
         """Whether the server this launcher started, or else the one it found, is gone."""
         return self.process.poll() is not None if self.process is not None else self.pid() is None
 
+    def let_go(self) -> None:
+        """The server goes on without this launcher, for others."""
+        if self.process is not None:
+            # Popen knows no other way to be told that nobody waits for the child any more.
+            self.process.returncode = 0
+            self.process = None
+
     def stop(self, *, fast: float, immediate: float) -> None:
         """Ends the server: a fast shutdown within `fast` seconds, else an immediate one, else SIGKILL.
 

@@ -69,6 +69,10 @@ class Child:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def exit_code(self) -> int | None:
         """Its exit code (negative: the signal that ended it), or None while it runs."""
         return self._process.poll()

@@ -53,8 +53,8 @@ def choose(data: Path) -> ServerUser:
     )
 
 
-def with_access(user: ServerUser, *, program: Path, folder: Path) -> ServerUser:
-    """`user` as it can run `program` and enter `folder`, with a capability where only that helps.
+def with_access(user: ServerUser, *, programs: Path, folder: Path) -> ServerUser:
+    """`user` as it can run PostgreSQL's `programs` in `folder`, with a capability where only that helps.
 
     Below a folder that only root may enter, opening that folder up would be wrong; a capability that
     the server's processes alone carry leaves it as it is.
@@ -63,12 +63,13 @@ def with_access(user: ServerUser, *, program: Path, folder: Path) -> ServerUser:
         return user
     for capability in (None, _CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE):
         candidate = ServerUser(user.ids, capability)
-        command = candidate.command(program, "--version", enter=folder)
+        # It finds its way to everything that is installed, says so, and ends.
+        command = candidate.command(programs / "initdb", "--show", "-D", folder / "data", enter=folder)
         probe = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
         if probe.returncode == 0:
             return candidate
     raise StartFailure(
-        f"The user that PostgreSQL has to run as (uid {user.ids[0]}) cannot reach {folder} or {program} "
+        f"The user that PostgreSQL has to run as (uid {user.ids[0]}) cannot reach {folder} or {programs} "
         f"({probe.stderr.strip()}): set KONSTRUCT_HOME to a folder every user may enter, keep the project in "
         "such a folder too, or set DATABASE_URL."
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 # linux/prctl.h and linux/capability.h
 _PR_SET_PDEATHSIG = 1
-_PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 4
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -42,10 +42,11 @@ def _checked(result: int) -> None:
 def _become(libc: ctypes.CDLL, uid: int, gid: int, capability: int | None) -> None:
     """Gives up root for (uid, gid), but keeps one capability where it is asked for.
 
-    An ambient capability outlives setuid (KEEPCAPS) and exec, and touches no file: capabilities(7).
+    An ambient capability outlives exec and touches no file: capabilities(7). NO_SETUID_FIXUP lets it outlive
+    setuid, and is what makes access(2), with which initdb looks for its programs, take notice of it.
     """
     if capability is not None:
-        _checked(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
+        _checked(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
