@@ -28,7 +28,7 @@ class LinesField(forms.CharField):
         lines = value if isinstance(value, list) else (value or "").splitlines()
         return [line.strip() for line in lines if line.strip()]
 
-    def validate(self, value: list[str]) -> None:  # type: ignore[override]
+    def validate(self, value: list[str]) -> None:
         for number, line in enumerate(value, 1):
             if len(line) > self.longest:
                 raise ValidationError(
@@ -59,6 +59,14 @@ class AgentForm(forms.ModelForm):
             "persona": UnfoldAdminTextareaWidget(attrs={"rows": 4}),
             "system_prompt": UnfoldAdminTextareaWidget(attrs={"rows": 10}),
             "greeting": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        }
+        help_texts: ClassVar = {
+            "is_active": gettext_lazy("Retired employees keep their conversations but begin no new ones."),
+            "greeting": gettext_lazy("Shown where a conversation is still empty; no part of the prompt."),
+            "temperature": gettext_lazy(
+                "0 (always alike) to 2 (surprising); blank: the provider's own default."
+            ),
+            "max_tokens": gettext_lazy("A token is about four letters; blank: the provider's own limit."),
         }
 
     def clean_model(self) -> str:

@@ -319,6 +319,9 @@ UNFOLD = {
     "SITE_SUBHEADER": "konstruct.tenancy.admin_navigation.subheader",
     "SITE_SYMBOL": "forum",
     "SITE_URL": "/",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "konstruct.tenancy.admin_navigation.icon"}
+    ],
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "konstruct.tenancy.admin_navigation.place",
     "SIDEBAR": {"navigation": "konstruct.tenancy.admin_navigation.sidebar"},

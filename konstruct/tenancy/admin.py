@@ -126,8 +126,10 @@ class UserAdmin(PlatformModelAdmin, DjangoUserAdmin):
         queryset: QuerySet[User] = super().get_queryset(request)
         return queryset.prefetch_related("memberships__workspace")
 
-    def get_form(self, request: HttpRequest, obj: User | None = None, **kwargs: Any) -> type[ModelForm]:
-        form: type[ModelForm] = super().get_form(request, obj, **kwargs)
+    def get_form(
+        self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any
+    ) -> type[ModelForm]:
+        form: type[ModelForm] = super().get_form(request, obj, change=change, **kwargs)
         # The class is made for this request, so its attribute is nobody else's.
         form.operator = request.user  # type: ignore[attr-defined]
         if is_superuser := form.base_fields.get("is_superuser"):

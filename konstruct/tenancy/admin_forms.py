@@ -37,7 +37,7 @@ class ChangeUserForm(_EmailMixin, UserChangeForm):
 
     def clean(self) -> dict[str, Any]:
         """Nobody locks themselves out; another operator can still do it."""
-        cleaned: dict[str, Any] = super().clean()
+        cleaned: dict[str, Any] = super().clean() or {}
         if self.instance == self.operator:
             for field in ("is_active", "is_superuser"):
                 if not cleaned.get(field):

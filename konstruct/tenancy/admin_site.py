@@ -21,6 +21,7 @@ from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.urls import URLPattern, URLResolver, reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_tenants.utils import get_public_schema_name, schema_context
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.sites import UnfoldAdminSite
@@ -67,6 +68,8 @@ def outside_workspaces(view: View) -> View:
 
 class KonstructAdminSite(UnfoldAdminSite):
     """unfold's admin, opened by role, with sign-in and sign-out by our own pages."""
+
+    index_title = gettext_lazy("Overview")
 
     def has_permission(self, request: HttpRequest) -> bool:
         return manages(request) or operates(request)
@@ -133,7 +136,7 @@ class _ByRole:
 class TenantModelAdmin(_ByRole, ModelAdmin):
     """Base of the admins of tenant models: for the owners and admins of the workspace one is in."""
 
-    view_on_site = False
+    view_on_site: Any = False
 
     def allows(self, request: HttpRequest) -> bool:
         return manages(request)
@@ -150,7 +153,7 @@ class PlatformModelAdmin(_ByRole, ModelAdmin):
     """Base of the admins of shared models: for superusers, and outside of every workspace, so that
     the log of what was done to them is kept in one place."""
 
-    view_on_site = False
+    view_on_site: Any = False
 
     def allows(self, request: HttpRequest) -> bool:
         return operates(request)

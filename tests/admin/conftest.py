@@ -28,8 +28,10 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(autouse=True)
-def _plain_static_files(settings: Settings) -> None:
-    """Pages are tested without collectstatic: names are not hashed, and nothing is served."""
+def _light_settings(settings: Settings) -> None:
+    """Pages are tested without collectstatic: names are not hashed, and nothing is served. And the many
+    people of these tests need passwords, not argon2's 100 MB each."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "whitenoise" not in name]
