@@ -1,8 +1,9 @@
-"""daphne, told what it does not let one say: all close codes of PROTOCOL.md, and how it ends.
+"""daphne, with what it lacks: back-pressure, all close codes of PROTOCOL.md, and a way to end.
 
 Importing this makes asyncio the reactor of the process (twisted), so only `manage.py serve` does.
 """
 
+import asyncio
 from typing import Any
 
 from daphne.endpoints import build_endpoint_description_strings
@@ -14,11 +15,45 @@ from twisted.internet import reactor
 PING_EVERY, PING_WITHIN = 20, 30
 
 
+class _Congestion:
+    """Told by the transport when its buffer is full (64 KiB) and when it is empty again."""
+
+    def __init__(self, protocol: "SocketProtocol") -> None:
+        self._protocol = protocol
+
+    def pauseProducing(self) -> None:
+        if self._protocol.writable is None:
+            self._protocol.writable = asyncio.get_event_loop().create_future()
+
+    def resumeProducing(self) -> None:
+        writable, self._protocol.writable = self._protocol.writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
+    # The connection is gone: nobody may wait for it.
+    stopProducing = resumeProducing
+
+
 class SocketProtocol(WebSocketProtocol):
-    """autobahn lets an application close with 1000 and 3000-4999 only; RFC 6455, 7.4.1 gives servers
-    1009 (too big) and IANA's registry 1012 (restart) as well."""
+    """One socket. `writable`: None, or what completes when its peer has read enough again."""
+
+    writable: asyncio.Future[None] | None = None
+
+    def onOpen(self) -> None:
+        # Until the upgrade the transport's producer was the HTTP channel.
+        self.transport.unregisterProducer()
+        self._congestion = _Congestion(self)
+        self.transport.registerProducer(self._congestion, True)
+        super().onOpen()
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        if self.writable is not None:
+            self._congestion.stopProducing()
+        super().onClose(wasClean, code, reason)
 
     def serverClose(self, code: int | None = None) -> None:
+        # autobahn lets an application close with 1000 and 3000-4999 only; RFC 6455, 7.4.1 gives servers
+        # 1009 (too big) and IANA's registry 1012 (restart) as well.
         if code is None or code == 1000 or code >= 3000:
             super().serverClose(code)
         else:
@@ -44,8 +79,17 @@ class Server(DaphneServer):
     def _ready(self) -> None:
         self.ws_factory.protocol = SocketProtocol
         # A frame beyond daphne's own limit (1 MiB) gets its close frame, not a cut connection.
-        self.ws_factory.setProtocolOptions(failByDrop=False)
+        # allowNullOrigin, which this call would turn off again: konstruct.origin refuses it, with 403.
+        self.ws_factory.setProtocolOptions(failByDrop=False, allowNullOrigin=True)
         self._on_started()
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """As daphne's, but `send` waits while the peer does not read: a slow reader holds one buffer of
+        64 KiB here and not all that was ever meant for it."""
+        await super().handle_reply(protocol, message)
+        writable = getattr(protocol, "writable", None)
+        if writable is not None and message["type"] == "websocket.send":
+            await writable
 
     def listen_error(self, failure: Any) -> None:
         self.failed_to_listen = True

@@ -74,23 +74,27 @@ def _run_server(
         server = Server(
             log, **{"KONSTRUCT_MODEL": "openai/echo", "KONSTRUCT_API_BASE": upstream.url, **options}
         )
-        server.start()
+        try:
+            server.start()
+            if warm:
+                asyncio.run(_warm(server, lambda: backstage.seat(acme)))
+        except BaseException:
+            server.__exit__()
+            raise
         _servers.append(server)
-        if warm:
-            asyncio.run(_warm(server, backstage.seat(acme)))
         return server
 
     return run
 
 
-async def _warm(server: Server, seat: Seat) -> None:
+async def _warm(server: Server, seat: TakeSeat) -> None:
     """Loading litellm takes longer than the deadlines of some servers: until it is loaded."""
-    for _ in range(3):
-        async with Client(server, seat) as client:
-            if (await client.ask("warm up")).status == "complete":
-                return
-        await asyncio.sleep(1)
-    raise RuntimeError(server.said())
+    async with asyncio.timeout(90):
+        while True:
+            async with Client(server, seat()) as client:
+                await client.say("warm up")
+                if (await client.until("done", 90))[-1]["status"] == "complete":
+                    return
 
 
 @pytest.fixture(scope="session")
