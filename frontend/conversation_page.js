@@ -48,6 +48,13 @@ function say(text) {
   patchConversation(conversation.id, { updated_at: new Date().toISOString() });
 }
 
+/** Begin with a starter. One that ends with a colon ("Make this shorter:") waits for the rest. */
+function open(starter) {
+  if (!starter.trim().endsWith(":")) return say(starter);
+  composer.put(`${starter.trim()} `);
+  composer.focus();
+}
+
 function heard(frame) {
   conversation.apply(frame);
   if (frame.type === "ready" && conversation.isBehind) catchUp();
@@ -101,7 +108,7 @@ function showWelcome(face) {
   const wanted = conversation.branch().length === 0 && face !== null;
   if (!wanted || present) return wanted || present?.remove();
   const starters = face.starters.map((text) =>
-    el("li", {}, el("button", { type: "button", class: "starter", onclick: () => say(text) }, text)),
+    el("li", {}, el("button", { type: "button", class: "starter", onclick: () => open(text) }, text)),
   );
   const words = el("p", { class: "welcome-text" }, face.greeting || face.name);
   logBox.before(el("div", { class: "welcome", id: "welcome" }, avatar(face, true), words, el("ul", { class: "starters" }, ...starters)));
@@ -141,7 +148,7 @@ startMenu(conversation, {
 composer.put(waiting.draft);
 // What an earlier life of this page may have sent: the same ids, so that nothing is stored twice.
 for (const { client_id: id, text } of waiting.unsaved) conversation.say(text, id, { attempts: 1 });
-if (data.opening) conversation.say(data.opening, uuid());
+if (data.opening) open(data.opening);
 showState();
 if (olderCursor) startOlder();
 follower.toEnd();

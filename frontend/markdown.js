@@ -15,6 +15,8 @@ const TAGS = [
 const CLEAN = {
   ALLOWED_TAGS: TAGS,
   ALLOWED_ATTR: ["href", "title", "start", "align", "class"],
+  // Not addresses, so not held against the pattern below.
+  ADD_URI_SAFE_ATTR: ["align", "start"],
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   // Whole addresses only: a relative one would lead to a page of ours that the model chose.

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Query
 from ninja.errors import HttpError, ValidationError
+from ninja.responses import Status
 from ninja.security.apikey import APIKeyCookie
 from ninja.utils import check_csrf
 
@@ -43,6 +44,7 @@ from konstruct.tenancy.http import WorkspaceRequest
 from konstruct.tenancy.tokens import TTL
 
 CODES = {
+    400: "bad_input",
     401: "not_authenticated",
     403: "forbidden",
     404: "not_found",
@@ -79,7 +81,6 @@ api = NinjaAPI(
     description="What the portal's session may do. The socket's own protocol is described in PROTOCOL.md.",
     auth=WorkspaceSession(),
     urls_namespace="api",
-    openapi_extra={"responses": {status: {"content": {"application/json": {}}} for status in CODES}},
 )
 
 # Only a UUID gets as far as a function: anything else is a 404 like an unknown one.
@@ -94,7 +95,7 @@ def issue_token(request: WorkspaceRequest) -> TokenOut:
     It is bound to this session: once that has ended, the token is worth nothing.
     """
     frame = auth_frame(membership=request.membership, session_key=request.session.session_key)
-    return TokenOut(token=frame["token"], expires_in=TTL, auth=AuthFrame(**frame))
+    return TokenOut(token=frame["token"], expires_in=TTL, auth=AuthFrame.model_validate(frame))
 
 
 @api.get("/agents", response={200: AgentList, **FAILURES}, tags=["employees"])
@@ -116,10 +117,10 @@ def list_conversations(
 
 
 @api.post("/conversations", response={201: ConversationOut, **FAILURES}, tags=["conversations"])
-def create_conversation(request: WorkspaceRequest, new: NewConversation) -> tuple[int, ConversationOut]:
+def create_conversation(request: WorkspaceRequest, new: NewConversation) -> Status[ConversationOut]:
     """A new conversation, with the employee named or with the default one."""
     info = conversations.create(user_id=request.user.id, agent_id=new.agent_id, title=new.title)
-    return 201, ConversationOut.of(info)
+    return Status(201, ConversationOut.of(info))
 
 
 @api.get(ONE, response={200: ConversationOut, **FAILURES}, tags=["conversations"])
@@ -132,17 +133,15 @@ def rename_conversation(
     request: WorkspaceRequest, conversation_id: UUID, changes: ConversationChanges
 ) -> ConversationOut:
     """Give the conversation a title."""
-    info = conversations.rename(
-        user_id=request.user.id, conversation_id=conversation_id, title=changes.title
-    )
+    info = conversations.rename(user_id=request.user.id, conversation_id=conversation_id, title=changes.title)
     return ConversationOut.of(info)
 
 
 @api.delete(ONE, response={204: None, **FAILURES}, tags=["conversations"])
-def delete_conversation(request: WorkspaceRequest, conversation_id: UUID) -> tuple[int, None]:
+def delete_conversation(request: WorkspaceRequest, conversation_id: UUID) -> Status[None]:
     """Delete the conversation with all its messages, for good."""
     conversations.delete(user_id=request.user.id, conversation_id=conversation_id)
-    return 204, None
+    return Status(204, None)
 
 
 @api.get(

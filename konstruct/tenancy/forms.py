@@ -1,6 +1,6 @@
 """The sign-in form: e-mail and password, throttled."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
@@ -13,7 +13,7 @@ from konstruct.tenancy.throttle import WINDOW, SignInThrottle
 class SignInForm(AuthenticationForm):
     """As Django's own, but for an e-mail address, and with a limit on guessing."""
 
-    error_messages: ClassVar[dict[str, Any]] = {
+    error_messages: dict[str, Any] = {  # noqa: RUF012 - Django reads it from the class
         "invalid_login": _("E-mail and password do not match."),
         # An account that was closed looks the same as a wrong password, to whoever is guessing.
         "inactive": _("E-mail and password do not match."),
@@ -21,7 +21,7 @@ class SignInForm(AuthenticationForm):
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
         self.fields["username"].label = _("E-mail")
         self.fields["username"].widget = forms.EmailInput(
             attrs={"autofocus": True, "autocomplete": "username", "inputmode": "email", "maxlength": 254}

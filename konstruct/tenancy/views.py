@@ -1,6 +1,6 @@
 """Sign in, sign out, choose a workspace."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from konstruct.tenancy.forms import SignInForm
 from konstruct.tenancy.http import SESSION_KEY, workspace_id_of_host
-from konstruct.tenancy.models import Membership
+from konstruct.tenancy.models import Membership, User
 from konstruct.tenancy.workspaces import find_membership
 
 
@@ -36,7 +36,7 @@ def choose_workspace(request: HttpRequest) -> HttpResponse:
     """The user's workspaces, to choose one from. Not where the host has chosen already."""
     _refuse_on_workspace_host(request)
     memberships = (
-        Membership.objects.filter(user=request.user, workspace__suspended_at=None)
+        Membership.objects.filter(user_id=_user(request).id, workspace__suspended_at=None)
         .select_related("workspace")
         .order_by("workspace__name")
     )
@@ -52,11 +52,16 @@ def enter_workspace(request: HttpRequest) -> HttpResponse:
         workspace_id = UUID(request.POST.get("workspace", ""))
     except ValueError:
         raise Http404 from None
-    membership = find_membership(user_id=request.user.pk, workspace_id=workspace_id)
+    membership = find_membership(user_id=_user(request).id, workspace_id=workspace_id)
     if membership is None:
         raise Http404
     request.session[SESSION_KEY] = str(membership.workspace_id)
     return redirect("home")
+
+
+def _user(request: HttpRequest) -> User:
+    """Who is signed in; `login_required` has seen to that."""
+    return cast(User, request.user)
 
 
 def _refuse_on_workspace_host(request: HttpRequest) -> None:
