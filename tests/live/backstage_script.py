@@ -43,7 +43,8 @@ def make_person(*, slug: str, role: str, password: str | None) -> dict[str, str]
 
 def hire(*, slug: str, model: str, fields: dict[str, Any]) -> str:
     with _in(slug):
-        values = {"name": f"Agent {next(_numbers)}", "model": f"openai/{model}", "position": 100, **fields}
+        model = model if "/" in model else f"openai/{model}"
+        values = {"name": f"Agent {next(_numbers)}", "model": model, "position": 100, **fields}
         return str(Agent.objects.create(**values).id)
 
 
