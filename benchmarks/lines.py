@@ -63,8 +63,7 @@ class ChatLine(asyncio.Protocol):
     """A socket that speaks PROTOCOL.md, without a library: RFC 6455, no extensions, no fragments."""
 
     def __init__(self, url: str, guest: Guest) -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port = _address(url)
         self._guest = guest
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
@@ -189,6 +188,11 @@ class ChatLine(asyncio.Protocol):
         self._transport.write(bytes([128 | code]) + size + mask + masked)
 
 
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 80
+
+
 def _note(answer: Answer, text: str, now: float) -> str:
     """Note all whole tokens of the text; returns what is left over."""
     *stamps, rest = text.split(" ")
@@ -204,8 +208,7 @@ class CompletionLine(asyncio.Protocol):
     _STAMP = re.compile(rb'"content": ?"(\d+\.\d{6}) "')
 
     def __init__(self, api_base: str, guest: Guest) -> None:
-        parts = urlsplit(api_base)
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port = _address(api_base)
         body = msgspec.json.encode(
             {
                 "model": guest.model,
@@ -215,7 +218,7 @@ class CompletionLine(asyncio.Protocol):
             }
         )
         self._request = (
-            f"POST {parts.path}/chat/completions HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+            f"POST {urlsplit(api_base).path}/chat/completions HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         ).encode() + body
         self._transport: asyncio.Transport | None = None
