@@ -1,4 +1,4 @@
-"""The launcher as a process: with a stand-in for manage.py where its own work is meant, once with the real one."""
+"""The launcher as a process: with a stand-in for manage.py, and once with the real one."""
 
 import json
 import signal

@@ -111,7 +111,8 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
 import os, sys, time
 from pathlib import Path
 from konstruct.embedded.processes import Child
-child = Child("m", ["/bin/sleep", "60"], environment=dict(os.environ), folder=Path("/"), log=Path(sys.argv[1]))
+log = Path(sys.argv[1])
+child = Child("m", ["/bin/sleep", "60"], environment=dict(os.environ), folder=Path("/"), log=log)
 print(child.pid, flush=True)
 time.sleep(60)
 """
