@@ -96,6 +96,7 @@ export class Composer {
 
   #typed() {
     this.#fit();
+    if (!this.#waits) this.#say("");
     this.#on.draft(this.#text.value);
   }
 
