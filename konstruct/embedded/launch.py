@@ -118,14 +118,15 @@ class Launcher:
         say("Preparing the database ...")
         self._prepare()
         self._starting.release()
-        say("Starting the server and the job worker ...")
+        say("Starting the server ...")
         manage = BASE_DIR / "manage.py"
         # SIGINT, to the server: end now. (At a SIGTERM it lets running answers finish first.)
         self._serve(Recipe("The server", [manage, "serve"], self._log("serve"), ending=signal.SIGINT))
+        self._wait_for("The server", self._env.PORT, "/healthz", _START_SECONDS)
+        # Not before: side by side both would start slower, and it is the server that people wait for.
         self._serve(
             Recipe("The job worker", [manage, "worker"], self._log("worker"), signal.SIGINT, restarts=True)
         )
-        self._wait_for("The server", self._env.PORT, "/healthz", _START_SECONDS)
         if self._model_port is not None:
             self._wait_for("The local model", self._model_port, "/health", _START_SECONDS)
 
@@ -183,7 +184,7 @@ class Launcher:
             if status == 200:
                 return []
             if time.monotonic() > deadline:
-                return [part["message"] for part in _parts(body) if not part["ok"]] or [f"HTTP {status}"]
+                return _complaints(body) or [f"/readyz answers with status {status}."]
             self._tend()
             time.sleep(1)
 
@@ -237,12 +238,18 @@ def _get(host: str, port: int, path: str, *, timeout: float = 2) -> tuple[int, b
         connection.close()
 
 
-def _parts(body: bytes) -> list[dict]:
-    """The checks in the answer of /readyz."""
+def _complaints(body: bytes) -> list[str]:
+    """What the answer of /readyz finds missing, with the setting that is about it."""
+    settings = {"database": "DATABASE_URL", "layer": "REDIS_URL", "model": "KONSTRUCT_API_BASE"}
     try:
-        return [part for part in json.loads(body).values() if isinstance(part, dict)]
+        answer = json.loads(body)
     except ValueError:
         return []
+    return [
+        f"{answer[name]['message']} (See {setting}.)"
+        for name, setting in settings.items()
+        if name in answer and not answer[name]["ok"]
+    ]
 
 
 def _accounts(path: Path) -> list[str]:

@@ -132,13 +132,18 @@ def test_the_end_of_the_server_ends_everything_and_is_explained(launch: Launch, 
 def test_a_worker_that_ends_is_started_again(launch: Launch, home: Home) -> None:
     launched = launch()
     launched.wait_for(READY)
+    log = home.logs / f"worker-{launched.port}.log"
+
+    def wait_for_start(number: int) -> None:
+        deadline = time.monotonic() + 20
+        while log.read_text().count("worker up") < number:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    wait_for_start(1)
     (home.path / "worker.dies").touch()
     launched.wait_for("The job worker is started again in 1 s.", 10)
-    log = home.logs / f"worker-{launched.port}.log"
-    deadline = time.monotonic() + 10
-    while log.read_text().count("worker up") < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_start(2)
     launched.end()
 
 
