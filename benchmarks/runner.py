@@ -100,23 +100,23 @@ async def open_all(lines: Sequence[Line]) -> None:
 
 async def _perform(
     load: Load, lines: Sequence[Line], meter: Meter
-) -> tuple[list[Answer], list[float], list[tuple[float, float]], Usage]:
-    """The answers, the seconds of each round, the server's CPU over time, and who used how much CPU."""
+) -> tuple[list[Answer], list[float], list[tuple[float, float]], Usage, float]:
+    """The answers, the seconds of each round, the server's CPU over time, and the CPU used in how long."""
     try:
         await open_all(lines)
         answers: list[Answer] = []
         rounds: list[float] = []
         glances: list[tuple[float, float]] = []
         glancing = asyncio.create_task(_glance(meter.server, glances))
-        before = meter.usage()
+        before, started = meter.usage(), monotonic()
         for members in _batched(lines, load.streams):
             began = monotonic()
             round_ = await _round(load, members)
             answers += round_
             rounds.append(max((a.arrivals[-1] for a in round_ if a.arrivals), default=monotonic()) - began)
-        used = meter.usage().since(before)
+        used, watched = meter.usage().since(before), monotonic() - started
         glancing.cancel()
-        return answers, rounds, glances, used
+        return answers, rounds, glances, used, watched
     finally:
         for line in lines:
             line.close()
@@ -172,6 +172,7 @@ def _figures(
     rounds: list[float],
     glances: list[tuple[float, float]],
     used: Usage,
+    watched: float,
 ) -> Figures:
     failures = [
         a.failure or "tokens are missing" for a in answers if a.failure or len(a.stamps) != load.tokens
@@ -182,6 +183,8 @@ def _figures(
     begun = [a for a in answers if a.stamps]
     server = used.server if target.servers else used.generator
     elapsed = max(seconds, 1e-9)
+    # Of the cores' time, what comes after the last token (storing, `done`) is part.
+    watched = max(watched, 1e-9)
     return Figures(
         load=load.name,
         contestant=target.name,
@@ -205,11 +208,11 @@ def _figures(
         cpu_us_per_token=_each(server, tokens),
         steady_cpu_us_per_token=_steady(load, begun, glances) if target.servers else None,
         cpu_ms_per_turn=round(server / load.asks * 1000, 2),
-        server_cores=round(used.server / elapsed, 2),
-        database_cores=round(used.database / elapsed, 2),
-        upstream_cores=round(used.upstream / elapsed, 2),
-        generator_cores=round(used.generator / elapsed, 2),
-        other_cores=round(used.others / elapsed, 2),
+        server_cores=round(used.server / watched, 2),
+        database_cores=round(used.database / watched, 2),
+        upstream_cores=round(used.upstream / watched, 2),
+        generator_cores=round(used.generator / watched, 2),
+        other_cores=round(used.others / watched, 2),
         load_average=round(load_average(), 2),
     )
 
