@@ -148,4 +148,3 @@ class Following:
         end = max([self.end, *self._asked]) if self._asked else self.end
         assert text[self.start : self.end] == self.text, "done's text is not what was sent in chunks"
         assert end >= len(text), f"done at {len(text)} code points, chunks reach {end}"
-        self._asked.clear()
