@@ -237,8 +237,8 @@ def test_following_anew_while_the_last_chunk_is_sent(fails: bool) -> None:
 def test_following_one_anew_while_a_chunk_of_another_is_sent() -> None:
     """The place that was left for a new one is not read from any more."""
     plans = [Writing([(0.0, "first answer")], False), Writing([(0.0, "second answer")], False)]
-    follows = [(0.0, 0, 0), (0.0, 1, 0), (0.2, 1, 7)]
-    virtual.run(perform(plans, [Follower([0.5], follows, [], None)]))
+    follows = [(0.1, 0, 0), (0.2, 1, 0), (0.7, 1, 7)]
+    virtual.run(perform(plans, [Follower([0.5], follows, [0.0], None)]))
 
 
 def test_a_stalled_socket_holds_up_nobody() -> None:
