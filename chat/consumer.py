@@ -67,10 +67,18 @@ class ChatConsumer(AsyncWebsocketConsumer):
         except ProtocolError as error:
             await self._wrong(error)
             return
-        if self.identity is None:
-            await self._authenticate(frame)
-        else:
-            await self._handlers[type(frame)](self, frame)
+        try:
+            if self.identity is None:
+                await self._authenticate(frame)
+            else:
+                await self._handlers[type(frame)](self, frame)
+        except Exception:
+            # The database is away, say. The sender learns of it; who is not in yet may try again.
+            logger.exception("A %s frame could not be handled", type(frame).__name__)
+            sentence = "That did not work on our side. Please try again."
+            self.outbox.push(Error(message=sentence, code=Code.INTERNAL, ref=frame.ref))
+            if self.identity is None:
+                await self._finish(Close.RESTART)
 
     # --- the handshake ------------------------------------------------------------------------------
 
@@ -92,62 +100,55 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 logger.warning("Socket refused: %s (user %s)", error, frame.user_id)
                 await self._reject("These credentials are not valid (any more).", frame.ref)
                 return
-            opened = await self._open(identity)
-            if opened is None:
-                self.outbox.push(
-                    Error(message="There is no such conversation.", code=Code.NOT_FOUND, ref=frame.ref)
-                )
-                await self._finish(Close.NO_CONVERSATION)
-                return
-            if any(concerns(notice, identity) for notice in withdrawn):
-                await self._finish(Close.ACCESS_WITHDRAWN)
-                return
-            if self.closing is not None:
-                return
-            if self.process.stopping:
-                await self._finish(Close.RESTART)
-                return
-            if not self.process.presence.enter(self, identity, self._dismiss):
-                self.outbox.push(
-                    Error(
-                        message="You have too many connections open.", code=Code.RATE_LIMITED, ref=frame.ref
-                    )
-                )
-                await self._finish(Close.TOO_MANY)
-                return
-        self.auth_timer.cancel()
-        self.identity, self.opened = identity, opened
-        logger.info("Socket of user %s in %s", identity.user_id, identity.workspace.slug)
+            opened = await self._find_conversation(identity)
+        # No await from here to `_join`'s end: what was withdrawn or began until now is known, what is
+        # withdrawn or begins from now on reaches this socket.
+        if self.closing is not None:
+            return
+        if opened is None:
+            await self._refuse(
+                Close.NO_CONVERSATION, Code.NOT_FOUND, "There is no such conversation.", frame.ref
+            )
+        elif any(concerns(notice, identity) for notice in withdrawn):
+            await self._refuse(Close.ACCESS_WITHDRAWN, Code.FORBIDDEN, "Your access has ended.", frame.ref)
+        elif self.process.stopping:
+            await self._refuse(Close.RESTART, Code.INTERNAL, "The server restarts.", frame.ref)
+        elif not self.process.presence.enter(self, identity, self._dismiss):
+            sentence = "You have too many connections open."
+            await self._refuse(Close.TOO_MANY, Code.RATE_LIMITED, sentence, frame.ref)
+        else:
+            self._join(identity, opened, frame.ref)
 
-    async def _open(self, identity: Identity) -> OpenConversation | None:
-        """Read the conversation, join it, and say `ready`; None: this user has no such conversation."""
+    async def _find_conversation(self, identity: Identity) -> OpenConversation | None:
+        """The conversation of the URL; None: this user has no such conversation."""
         try:
             conversation_id = UUID(self.scope["url_route"]["kwargs"]["conversation_id"])
         except ValueError:
             return None
-        opened = await in_workspace(
+        return await in_workspace(
             identity.workspace,
             lookups.open_conversation,
             conversation_id=conversation_id,
             user_id=identity.user_id,
         )
-        if opened is None:
-            return None
-        # No await from here to the end: what began since the reading is known to the hub, what begins
-        # from now on reaches the outbox.
-        self.room = Room(identity.workspace.schema_name, conversation_id)
-        turn = self.process.hub.turn(self.room)
+
+    def _join(self, identity: Identity, opened: OpenConversation, ref: str | None) -> None:
+        """Say `ready`, and hear of the conversation from now on."""
+        room = Room(identity.workspace.schema_name, opened.id)
         active, last = opened.active, opened.last_message_id
+        turn = self.process.hub.turn(room)
         if turn is not None and turn.begun:
             active, last = protocol.Active(turn.reply_id, turn.reply_to), turn.reply_id
+        self.identity, self.opened, self.room = identity, opened, room
         self.outbox.resumes = active.message_id if active else None
         self.outbox.push(
             protocol.Ready(
-                conversation_id=conversation_id, agent=opened.agent, last_message_id=last, active=active
+                conversation_id=opened.id, agent=opened.agent, last_message_id=last, active=active, ref=ref
             )
         )
-        self.process.hub.join(self.room, self.outbox)
-        return opened
+        self.process.hub.join(room, self.outbox, workspace=identity.workspace, user_id=identity.user_id)
+        self.auth_timer.cancel()
+        logger.info("Socket of user %s in %s", identity.user_id, identity.workspace.slug)
 
     # --- what a client says -------------------------------------------------------------------------
 
@@ -204,14 +205,20 @@ class ChatConsumer(AsyncWebsocketConsumer):
         )
 
     async def _on_stop(self, frame: protocol.Stop) -> None:
-        if not self.process.desk.stop(self._room, frame.message_id):
+        stopped = await self.process.desk.stop(
+            workspace=self._identity.workspace,
+            room=self._room,
+            user_id=self._identity.user_id,
+            message_id=frame.message_id,
+        )
+        if not stopped:
             sentence = "There is no such running answer."
             self.outbox.push(
                 Error(message=sentence, code=Code.NOT_FOUND, message_id=frame.message_id, ref=frame.ref)
             )
 
     async def _on_resume(self, frame: protocol.Resume) -> None:
-        await self.process.desk.resume(
+        await self.process.following.resume(
             workspace=self._identity.workspace,
             room=self._room,
             user_id=self._identity.user_id,
@@ -276,8 +283,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.outbox.push(Error(message=error.sentence, code=error.code, ref=error.ref))
 
     async def _reject(self, sentence: str, ref: str | None) -> None:
-        self.outbox.push(Error(message=sentence, code=Code.NOT_AUTHENTICATED, ref=ref))
-        await self._finish(Close.NOT_AUTHENTICATED)
+        await self._refuse(Close.NOT_AUTHENTICATED, Code.NOT_AUTHENTICATED, sentence, ref)
+
+    async def _refuse(self, close: int, code: Code, sentence: str, ref: str | None) -> None:
+        """The handshake ends here."""
+        self.outbox.push(Error(message=sentence, code=code, ref=ref))
+        await self._finish(close)
 
     def _auth_overdue(self) -> None:
         sentence = f"No `auth` frame came within {AUTH_SECONDS:.0f} seconds."

@@ -7,13 +7,13 @@ from uuid import UUID
 
 from django.conf import settings
 
-from chat import lookups, records, settlement
+from chat import answers, records, settlement
 from chat.generation import Deadlines, Halt
 from chat.hub import Hub, Room
 from chat.inbound import InboundMessage
-from chat.mirror import Mirror
 from chat.outbox import Outbox
 from chat.protocol import Code, Error, Typing, with_ref
+from chat.relay import Relay
 from chat.turns import Begin, Turn
 from konstruct.tenancy.door import WorkspaceRef, in_workspace
 
@@ -23,11 +23,10 @@ logger = logging.getLogger(__name__)
 class Desk:
     """The turns of this process. Used on the event loop only."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, relay: Relay | None) -> None:
         self.hub = hub
+        self._relay = relay
         self._tasks: dict[asyncio.Task[None], Turn] = {}
-        self._mirrors: dict[UUID, Mirror] = {}
-        self._mirroring: set[asyncio.Task[None]] = set()
         self._closing = False
         self._hurried = False
 
@@ -89,69 +88,31 @@ class Desk:
             ref,
         )
 
-    def stop(self, room: Room, message_id: UUID | None) -> bool:
-        """End the conversation's running answer. False: none runs here, or not that one."""
+    async def stop(
+        self, *, workspace: WorkspaceRef, room: Room, user_id: UUID, message_id: UUID | None
+    ) -> bool:
+        """End the conversation's running answer, here or elsewhere. False: none runs, or not that one."""
+        if self.halt(room, message_id):
+            return True
+        return await in_workspace(
+            workspace,
+            answers.request_stop,
+            conversation_id=room.conversation_id,
+            user_id=user_id,
+            message_id=message_id,
+        )
+
+    def halt(self, room: Room, message_id: UUID | None) -> bool:
+        """End the answer if it is written here. False: it is not."""
         turn = self.hub.turn(room)
         if turn is None or message_id not in (None, turn.reply_id):
             return False
         turn.halt(Halt.STOPPED)
         return True
 
-    async def resume(
-        self,
-        *,
-        workspace: WorkspaceRef,
-        room: Room,
-        user_id: UUID,
-        message_id: UUID,
-        offset: int,
-        outbox: Outbox,
-        ref: str | None,
-    ) -> None:
-        """Follow the answer from `offset` on, running or ended; an `error` frame where there is none."""
-        if (turn := self._running(room, message_id)) is not None:
-            outbox.follow(turn.answer, offset, ref)
-            return
-        stored = await in_workspace(
-            workspace,
-            lookups.find_answer,
-            conversation_id=room.conversation_id,
-            user_id=user_id,
-            message_id=message_id,
-        )
-        if stored is None:
-            sentence = "There is no such answer in this conversation."
-            outbox.push(Error(message=sentence, code=Code.NOT_FOUND, message_id=message_id, ref=ref))
-        elif (turn := self._running(room, message_id)) is not None:
-            # It began here while the database was asked.
-            outbox.follow(turn.answer, offset, ref)
-        else:
-            mirror = self._mirrors.get(message_id)
-            if mirror is None:
-                mirror = Mirror(workspace, room.conversation_id, user_id, message_id)
-            ended = mirror.show(stored)
-            outbox.follow(mirror.answer, offset, ref)
-            if not ended and message_id not in self._mirrors:
-                self._mirrors[message_id] = mirror
-                task = asyncio.get_running_loop().create_task(mirror.run(), name=f"mirror {message_id}")
-                self._mirroring.add(task)
-                task.add_done_callback(lambda task: self._mirrored(task, message_id))
-
-    def _running(self, room: Room, message_id: UUID) -> Turn | None:
-        turn = self.hub.turn(room)
-        return turn if turn is not None and turn.begun and turn.reply_id == message_id else None
-
-    def _mirrored(self, task: asyncio.Task[None], message_id: UUID) -> None:
-        self._mirrors.pop(message_id, None)
-        self._mirroring.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("Following an answer elsewhere failed", exc_info=error)
-
     async def drain(self, grace: float) -> None:
         """Take nothing new; give running answers `grace` seconds, then interrupt them and wait."""
         self._closing = True
-        for task in self._mirroring:
-            task.cancel()
         deadline = asyncio.get_running_loop().time() + grace
         while self._tasks and not self._hurried and asyncio.get_running_loop().time() < deadline:
             await asyncio.wait(self._tasks, timeout=0.1)
@@ -187,6 +148,7 @@ class Desk:
             return
         turn = Turn(
             hub=self.hub,
+            relay=self._relay,
             workspace=workspace,
             inbound=inbound,
             begin=begin,

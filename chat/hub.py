@@ -1,6 +1,5 @@
 """Who follows which conversation in this process, and the turns that run in it."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -8,6 +7,7 @@ from msgspec import Struct
 
 from chat.outbox import Outbox
 from chat.protocol import ServerFrame
+from konstruct.tenancy.door import WorkspaceRef
 
 if TYPE_CHECKING:
     from chat.turns import Turn
@@ -20,26 +20,45 @@ class Room(Struct, frozen=True):
     conversation_id: UUID
 
 
+class Gathering(Struct):
+    """The sockets in a room: all of them the conversation's one user's."""
+
+    workspace: WorkspaceRef
+    user_id: UUID
+    outboxes: list[Outbox]
+
+
 class Hub:
     """The sockets and running turns of this process, by conversation. Used on the event loop only."""
 
     def __init__(self) -> None:
-        self._sockets: dict[Room, list[Outbox]] = {}
+        self._gatherings: dict[Room, Gathering] = {}
         self._turns: dict[Room, Turn] = {}
 
-    def join(self, room: Room, outbox: Outbox) -> None:
+    def join(self, room: Room, outbox: Outbox, *, workspace: WorkspaceRef, user_id: UUID) -> None:
         """From now on the outbox hears all that happens in the conversation."""
-        self._sockets.setdefault(room, []).append(outbox)
+        gathering = self._gatherings.setdefault(room, Gathering(workspace, user_id, []))
+        gathering.outboxes.append(outbox)
 
     def leave(self, room: Room, outbox: Outbox) -> None:
-        outboxes = self._sockets.get(room, [])
-        if outbox in outboxes:
-            outboxes.remove(outbox)
-        if not outboxes:
-            self._sockets.pop(room, None)
+        gathering = self._gatherings.get(room)
+        if gathering is None:
+            return
+        if outbox in gathering.outboxes:
+            gathering.outboxes.remove(outbox)
+        if not gathering.outboxes:
+            del self._gatherings[room]
 
-    def sockets(self, room: Room) -> Iterator[Outbox]:
-        return iter(tuple(self._sockets.get(room, ())))
+    def gathering(self, room: Room) -> Gathering | None:
+        return self._gatherings.get(room)
+
+    def rooms(self) -> tuple[Room, ...]:
+        """All conversations that somebody here follows."""
+        return tuple(self._gatherings)
+
+    def sockets(self, room: Room) -> tuple[Outbox, ...]:
+        gathering = self._gatherings.get(room)
+        return tuple(gathering.outboxes) if gathering else ()
 
     def announce(self, room: Room, frame: ServerFrame, *, but: Outbox | None = None) -> None:
         """Send the frame to every socket of the conversation, except `but`."""
@@ -50,9 +69,6 @@ class Hub:
     def turn(self, room: Room) -> "Turn | None":
         """The turn that runs in this conversation, in this process."""
         return self._turns.get(room)
-
-    def turns(self) -> "tuple[Turn, ...]":
-        return tuple(self._turns.values())
 
     def take_turn(self, room: Room, turn: "Turn") -> bool:
         """Note the running turn. False: there is one already."""
@@ -65,7 +81,3 @@ class Hub:
     def end_turn(self, room: Room, turn: "Turn") -> None:
         if self._turns.get(room) is turn:
             del self._turns[room]
-
-    @property
-    def socket_count(self) -> int:
-        return sum(map(len, self._sockets.values()))

@@ -8,6 +8,7 @@ import logging
 import re
 from uuid import UUID
 
+from django.db import transaction
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
@@ -15,9 +16,8 @@ from agents import llm
 from agents.employees import load, model_choice
 from agents.errors import AgentError
 from agents.types import PromptMessage
-from chat import records
+from chat import answers, news
 from chat.models import Conversation, Message, MessageRole
-from konstruct.tenancy.access import News, post_news
 from konstruct.tenancy.door import in_shared, in_workspace
 from konstruct.tenancy.workspaces import active_workspaces, find_active_workspace
 
@@ -65,7 +65,6 @@ async def find_title(workspace_id: str, conversation_id: str) -> None:
         _set_title,
         conversation_id=UUID(conversation_id),
         title=title or first_words(question),
-        schema_name=workspace.schema_name,
     )
 
 
@@ -74,7 +73,7 @@ async def find_title(workspace_id: str, conversation_id: str) -> None:
 async def sweep(timestamp: int) -> None:
     """Each minute: end the answers whose process has died, in every workspace."""
     for workspace in await in_shared(active_workspaces):
-        for message_id in await in_workspace(workspace, records.interrupt_stale):
+        for message_id in await in_workspace(workspace, answers.interrupt_stale):
             logger.warning("Answer %s of %s was left by a process that died", message_id, workspace.slug)
 
 
@@ -109,7 +108,8 @@ def _untitled(*, conversation_id: UUID) -> tuple[str, str] | None:
     return (first.text, load(conversation.agent).models[0]) if first else None
 
 
-def _set_title(*, conversation_id: UUID, title: str, schema_name: str) -> None:
+def _set_title(*, conversation_id: UUID, title: str) -> None:
     # Only where there is none: a person's own title, given meanwhile, stays.
-    if Conversation.objects.filter(id=conversation_id, title="").update(title=title[:200]):
-        post_news(News(schema_name=schema_name, conversation_id=str(conversation_id), title=title[:200]))
+    with transaction.atomic():
+        if Conversation.objects.filter(id=conversation_id, title="").update(title=title[:200]):
+            news.title_found(conversation_id=conversation_id, title=title[:200])

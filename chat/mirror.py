@@ -1,6 +1,6 @@
-"""Following an answer that another process writes, by what that process stores about once a second.
-
-Also how an answer is followed whose process died: the look at the database finds it stale and ends it.
+"""Following an answer that another process writes: its slices from Redis, where there is Redis, and what
+that process stores about once a second in any case. So an answer whose process died ends here too: the
+look at the database finds its heartbeat stale and settles it.
 """
 
 import asyncio
@@ -8,8 +8,10 @@ import logging
 from uuid import UUID
 
 from chat import lookups, settlement
+from chat.answers import Settled
+from chat.hub import Room
 from chat.protocol import Error, ServerFrame
-from chat.records import Settled
+from chat.relay import UNREACHABLE, Relay, Slice
 from chat.stream import Answer
 from konstruct.tenancy.door import WorkspaceRef, in_workspace
 
@@ -30,40 +32,80 @@ def terminal_frames(conversation_id: UUID, message_id: UUID, stored: Settled) ->
 
 
 class Mirror:
-    """An Answer that grows as the stored text does. `run` is its task; it ends with the answer, or as
-    soon as nobody follows it any more."""
+    """An Answer that grows as the one elsewhere does. `run` is its task; it ends with the answer, or
+    soon after nobody follows it any more."""
 
     def __init__(
-        self, workspace: WorkspaceRef, conversation_id: UUID, user_id: UUID, message_id: UUID
+        self, workspace: WorkspaceRef, room: Room, user_id: UUID, message_id: UUID, relay: Relay | None
     ) -> None:
         self.answer = Answer(message_id)
         self._workspace = workspace
-        self._conversation_id = conversation_id
+        self._room = room
         self._user_id = user_id
+        self._relay = relay
+        self._entry = b"0"
 
     async def run(self) -> None:
-        while self.answer.terminal is None:
-            try:
-                stored = await in_workspace(
-                    self._workspace,
-                    lookups.find_answer,
-                    conversation_id=self._conversation_id,
-                    user_id=self._user_id,
-                    message_id=self.answer.message_id,
-                )
-            except settlement.DATABASE_AWAY as error:
-                logger.warning("An answer elsewhere cannot be looked at (%s)", type(error).__name__)
-            else:
-                if stored is None or self.show(stored):
-                    return
-            await asyncio.sleep(LOOK_SECONDS)
+        while await self._look():
+            await self._listen()
             if not self.answer.followers:
                 return
 
     def show(self, stored: Settled) -> bool:
         """Take over what is stored. True: the answer has ended."""
-        self.answer.append(stored.text[self.answer.length :])
-        if stored.status == "running":
+        if self.answer.terminal is None:
+            self.answer.append(stored.text[self.answer.length :])
+            if stored.status != "running":
+                self.answer.finish(
+                    *terminal_frames(self._room.conversation_id, self.answer.message_id, stored)
+                )
+        return self.answer.terminal is not None
+
+    def _finish(self, stored: Settled) -> None:
+        self.answer.finish(*terminal_frames(self._room.conversation_id, self.answer.message_id, stored))
+
+    async def _look(self) -> bool:
+        """What does the database say? False: the answer has ended, or is gone."""
+        try:
+            stored = await in_workspace(
+                self._workspace,
+                lookups.find_answer,
+                conversation_id=self._room.conversation_id,
+                user_id=self._user_id,
+                message_id=self.answer.message_id,
+            )
+        except settlement.DATABASE_AWAY as error:
+            logger.warning("An answer elsewhere cannot be looked at (%s)", type(error).__name__)
+            return True
+        if stored is None:
+            # Deleted while it was followed: what was seen of it is all there will be.
+            gone = Settled(text=self.answer.text, status="interrupted")
+            self._finish(gone)
             return False
-        self.answer.finish(*terminal_frames(self._conversation_id, self.answer.message_id, stored))
-        return True
+        return not self.show(stored)
+
+    async def _listen(self) -> None:
+        """Take slices until it is time to look again: none comes, one is missing, or the last is here."""
+        if self._relay is None:
+            await asyncio.sleep(LOOK_SECONDS)
+            return
+        while self.answer.followers:
+            try:
+                slices = await self._relay.read(self._room, self.answer.message_id, self._entry)
+            except UNREACHABLE as error:
+                logger.warning("Slices cannot be read (%s)", type(error).__name__)
+                await asyncio.sleep(LOOK_SECONDS)
+                return
+            if not slices:
+                return
+            for piece in slices:
+                if not self._take(piece):
+                    return
+
+    def _take(self, piece: Slice) -> bool:
+        """Append what is new in the slice. False: a look at the database is due before the next one."""
+        if piece.offset > self.answer.length:
+            return False
+        self._entry = piece.entry
+        self.answer.append(piece.text[self.answer.length - piece.offset :])
+        return not piece.last

@@ -97,7 +97,9 @@ class Message(TenantModel):
     )
     feedback_comment = models.TextField(_("comment"), blank=True)
     created_at = models.DateTimeField(_("written"), default=timezone.now)
+    # Of a running answer: when its process last gave a sign, and whether somebody elsewhere wants it stopped.
     heartbeat_at = models.DateTimeField(null=True, blank=True, editable=False)
+    stop_requested = models.BooleanField(default=False, editable=False)
 
     class Meta(TenantModel.Meta):
         abstract = False

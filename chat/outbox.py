@@ -33,6 +33,8 @@ class Outbox:
         self._closed = False
         # The answer that `ready` named as active: this socket follows it only once it says `resume`.
         self.resumes: UUID | None = None
+        # The latest answers it was given, whether they run or have ended.
+        self._heard: deque[UUID] = deque(maxlen=64)
 
     def push(self, frame: ServerFrame) -> None:
         """Send this frame as soon as those before it are out."""
@@ -51,11 +53,13 @@ class Outbox:
             return
         self._cursors = [c for c in self._cursors if c.answer is not answer]
         self._cursors.append(Cursor(answer, offset, ref))
+        self._heard.append(answer.message_id)
         answer.listen(self, self._grown)
         self._stir()
 
-    def follows(self, answer: Answer) -> bool:
-        return any(c.answer is answer for c in self._cursors)
+    def has_heard(self, message_id: UUID) -> bool:
+        """Whether it was given this answer, or is to ask for it itself."""
+        return message_id == self.resumes or message_id in self._heard
 
     async def flush(self, timeout: float = 2.0) -> None:
         """Wait until the frames pushed so far are out, at most `timeout` seconds."""

@@ -6,25 +6,32 @@ server) and stopped with the process.
 
 import asyncio
 import logging
-from uuid import UUID
+from collections.abc import Coroutine
+from typing import Any
 
 from django.conf import settings
 
 from agents import llm
+from chat import answers, lookups, news
 from chat.desk import Desk
+from chat.following import Following
 from chat.hub import Hub, Room
 from chat.limits import RateLimit
 from chat.presence import Presence
 from chat.protocol import Close, ConversationChanged
-from konstruct.tenancy.access import Listener, News
-from konstruct.tenancy.door import close_door, in_shared
+from chat.relay import Relay
+from konstruct.tenancy.access import ACCESS_CHANNEL, Listener, Withdrawn
+from konstruct.tenancy.door import close_door, in_shared, in_workspace
 from konstruct.tenancy.sockets import still_holds
+from konstruct.tenancy.workspaces import active_workspaces
 
 logger = logging.getLogger(__name__)
 
 # How often all sockets' sessions and memberships are looked at again (seconds), beside the notices
 # that come at once: sessions also end by mere time.
 RECHECK_SECONDS = 300.0
+# Added to the length of a gap in what is heard, since it begins before it is noticed (seconds).
+GAP_MARGIN = 5.0
 
 
 class Process:
@@ -32,22 +39,28 @@ class Process:
 
     def __init__(self) -> None:
         self.hub = Hub()
-        self.desk = Desk(self.hub)
+        self.relay = Relay(settings.REDIS_URL) if settings.REDIS_URL else None
+        self.desk = Desk(self.hub, self.relay)
+        self.following = Following(self.hub, self.relay)
         self.presence = Presence(connections_per_user=settings.CONNECTIONS_PER_USER)
         self.messages = RateLimit(settings.MESSAGES_PER_MINUTE)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._recheck = asyncio.Event()
+        self._started = False
         self.stopping = False
 
     async def start(self) -> None:
-        """Begin to hear of access changes; load litellm beside. Idempotent."""
-        if self._tasks:
+        """Begin to hear of what happens elsewhere; end what a dead process left; load litellm beside.
+
+        Idempotent.
+        """
+        if self._started:
             return
-        listener = Listener(on_withdrawn=self.presence.withdraw, on_news=self._news, on_gap=self._recheck.set)
-        self._tasks = [
-            asyncio.create_task(listener.run(), name="access-listener"),
-            asyncio.create_task(self._recheck_access(), name="access-recheck"),
-        ]
+        self._started = True
+        listener = Listener(hear={ACCESS_CHANNEL: self._access, news.CHANNEL: self._news}, on_gap=self._gap)
+        self._spawn(listener.run(), "listener")
+        self._spawn(self._recheck_access(), "access-recheck")
+        self._spawn(self._sweep(), "sweep")
         llm.warm()
 
     async def stop(self, *, grace: float) -> None:
@@ -55,18 +68,78 @@ class Process:
         self.stopping = True
         self.presence.dismiss_all(Close.RESTART)
         await self.desk.drain(grace)
-        for task in self._tasks:
+        await self.following.stop()
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.relay is not None:
+            await self.relay.close()
         await llm.close()
-        close_door()
+        # It waits for threads and closes connections, which is no work for the loop's own thread.
+        await asyncio.to_thread(close_door)
 
-    def _news(self, news: News) -> None:
-        conversation_id = UUID(news.conversation_id)
-        self.hub.announce(
-            Room(news.schema_name, conversation_id),
-            ConversationChanged(conversation_id=conversation_id, title=news.title),
-        )
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._spawned)
+
+    def _spawned(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("A task of the process failed (%s)", task.get_name(), exc_info=error)
+
+    # --- what is heard from elsewhere ---------------------------------------------------------------
+
+    def _access(self, payload: str) -> None:
+        self.presence.withdraw(Withdrawn.read(payload))
+
+    def _news(self, payload: str) -> None:
+        heard = news.read(payload)
+        if heard is None:
+            return
+        room = Room(heard.schema_name, heard.conversation_id)
+        if isinstance(heard, news.TitleFound):
+            self.hub.announce(
+                room, ConversationChanged(conversation_id=heard.conversation_id, title=heard.title)
+            )
+        elif isinstance(heard, news.StopAsked):
+            self.desk.halt(room, heard.reply_id)
+        elif heard.process != news.THIS_PROCESS and self.hub.gathering(room) is not None:
+            self._spawn(
+                self.following.join_in(
+                    room=room, reply_id=heard.reply_id, tell_message=heard.message_id is not None
+                ),
+                "join-in",
+            )
+
+    def _gap(self, seconds: float) -> None:
+        """Nothing was heard for so long: look for what was said."""
+        self._recheck.set()
+        self._spawn(self._catch_up(seconds + GAP_MARGIN), "catch-up")
+
+    async def _catch_up(self, seconds: float) -> None:
+        for room in self.hub.rooms():
+            gathering = self.hub.gathering(room)
+            if gathering is None:
+                continue
+            missed = await in_workspace(
+                gathering.workspace,
+                lookups.answers_since,
+                conversation_id=room.conversation_id,
+                user_id=gathering.user_id,
+                seconds=seconds,
+            )
+            for reply_id in missed:
+                await self.following.join_in(room=room, reply_id=reply_id, tell_message=True)
+
+    # --- what is done by itself -----------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        """Once, at the start: end the answers that processes now dead have left (`chat.jobs` goes on)."""
+        for workspace in await in_shared(active_workspaces):
+            for message_id in await in_workspace(workspace, answers.interrupt_stale):
+                logger.warning("Answer %s of %s was left by a process that died", message_id, workspace.slug)
 
     async def _recheck_access(self) -> None:
         while True:

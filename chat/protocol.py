@@ -136,6 +136,8 @@ def parse(data: str) -> ClientFrame:
         ) from None
     if isinstance(frame, SendMessage | Edit):
         return msgspec.structs.replace(frame, text=_checked_text(frame.text, frame.ref))
+    if isinstance(frame, GiveFeedback) and frame.comment is not None:
+        return msgspec.structs.replace(frame, comment=_UNSTORABLE.sub("", frame.comment).strip())
     return frame
 
 

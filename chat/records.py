@@ -1,27 +1,27 @@
-"""What a turn writes and reads. Synchronous, keyword-only, atomic; run through the tenancy door.
+"""How a turn begins in the database. Synchronous, keyword-only, atomic; run through the tenancy door.
 
 A turn begins with the user's message and its empty, RUNNING answer in one transaction, so that after
-`saved` nothing is lost (PROTOCOL.md, promise 1), and ends by settling that answer, once.
+`saved` nothing is lost (PROTOCOL.md, promise 1). How the answer goes on is `chat.answers`' matter.
 """
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from msgspec import Struct
 
 from agents import employees
 from agents.employees import Employee
 from agents.models import Agent
+from chat import news
+from chat.answers import interrupt_stale
 from chat.inbound import InboundMessage
 from chat.models import Conversation, Message, MessageRole, Status
 from chat.protocol import Code
 from konstruct.tenancy.workspaces import find_membership
 
-# A running answer that gave no sign for this long belongs to a process that died.
-HEARTBEAT_LIMIT = timedelta(seconds=10)
 # How far back a branch is read for the prompt; the token budget cuts it further.
 WINDOW_MESSAGES = 60
 
@@ -61,22 +61,6 @@ class Begun(Struct, frozen=True):
     text: str
     employee: Employee | None
     window: tuple[Said, ...]
-
-
-class Settled(Struct, frozen=True, kw_only=True):
-    """How an answer ended, all of it."""
-
-    text: str
-    status: str
-    error_code: str = ""
-    model: str = ""
-    finish_reason: str = ""
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    usage_estimated: bool = False
-    cost_usd: float | None = None
-    first_token_ms: int | None = None
-    duration_ms: int | None = None
 
 
 def begin_message(*, inbound: InboundMessage, message_id: UUID, reply_id: UUID) -> Begun:
@@ -119,46 +103,7 @@ def begin_regenerate(*, inbound: InboundMessage, message_id: UUID, reply_id: UUI
         agent = _choose_agent(
             conversation, inbound.agent_id or answer.agent_id, strict=inbound.agent_id is not None
         )
-        return _open_reply(conversation, agent, answer.parent, reply_id)
-
-
-def checkpoint(*, reply_id: UUID, text: str | None) -> bool:
-    """Note that the answer is alive, with its text so far (None: unchanged). False: it is not running."""
-    changed: dict[str, object] = {"heartbeat_at": timezone.now()}
-    if text is not None:
-        changed["text"] = text
-    return Message.objects.filter(id=reply_id, status=Status.RUNNING).update(**changed) == 1
-
-
-def settle(*, conversation_id: UUID, reply_id: UUID, settled: Settled) -> bool:
-    """End the answer. True: this was the conversation's first complete one, so it wants a title.
-
-    An answer swept meanwhile as interrupted (its process was held up, not dead) is settled all the same.
-    """
-    with transaction.atomic():
-        fields = {**_columns(settled), "heartbeat_at": None}
-        open_ones = Message.objects.filter(id=reply_id, status__in=[Status.RUNNING, Status.INTERRUPTED])
-        if not open_ones.update(**fields):
-            return False
-        conversation = Conversation.objects.filter(id=conversation_id)
-        conversation.update(updated_at=timezone.now())
-        if settled.status != Status.COMPLETE or not conversation.filter(title="").exists():
-            return False
-        complete = Message.objects.filter(
-            conversation_id=conversation_id, role=MessageRole.ASSISTANT, status=Status.COMPLETE
-        )
-        return complete.count() == 1
-
-
-def interrupt_stale(*, conversation_id: UUID | None = None) -> list[UUID]:
-    """End the answers whose process has died, with their text; of one conversation or of all."""
-    stale = Message.objects.filter(status=Status.RUNNING, heartbeat_at__lt=timezone.now() - HEARTBEAT_LIMIT)
-    if conversation_id is not None:
-        stale = stale.filter(conversation_id=conversation_id)
-    with transaction.atomic():
-        ids = list(stale.select_for_update(skip_locked=True).values_list("id", flat=True))
-        Message.objects.filter(id__in=ids).update(status=Status.INTERRUPTED, heartbeat_at=None)
-    return ids
+        return _open_reply(conversation, agent, answer.parent, reply_id, is_new=False)
 
 
 # --- inside ----------------------------------------------------------------------------------------
@@ -234,10 +179,12 @@ def _open_turn(
     message.conversation, message.role, message.text = conversation, MessageRole.USER, inbound.text
     message.created_at = timezone.now()
     message.save(force_insert=True)
-    return _open_reply(conversation, agent, message, reply_id)
+    return _open_reply(conversation, agent, message, reply_id, is_new=True)
 
 
-def _open_reply(conversation: Conversation, agent: Agent | None, message: Message, reply_id: UUID) -> Begun:
+def _open_reply(
+    conversation: Conversation, agent: Agent | None, message: Message, reply_id: UUID, *, is_new: bool
+) -> Begun:
     _refuse_if_running(conversation)
     now = max(timezone.now(), message.created_at + timedelta(microseconds=1))
     Message(
@@ -248,12 +195,15 @@ def _open_reply(conversation: Conversation, agent: Agent | None, message: Messag
         status=Status.RUNNING,
         agent=agent,
         created_at=now,
-        heartbeat_at=now,
+        heartbeat_at=Now(),
     ).save(force_insert=True)
     conversation.leaf_id = reply_id
     conversation.agent_id = conversation.agent_id or (agent.id if agent else None)
     conversation.updated_at = now
     conversation.save(update_fields=["leaf", "agent", "updated_at"])
+    news.turn_began(
+        conversation_id=conversation.id, reply_id=reply_id, message_id=message.id if is_new else None
+    )
     return Begun(
         message_id=message.id,
         reply_id=reply_id,
@@ -290,10 +240,3 @@ def _branch_above(message: Message) -> tuple[Said, ...]:
     with connection.cursor() as cursor:
         cursor.execute(_BRANCH, [message.parent_id, WINDOW_MESSAGES])
         return tuple(Said(role, text) for role, text in cursor.fetchall())
-
-
-def _columns(settled: Settled) -> dict[str, object]:
-    columns = {name: getattr(settled, name) for name in Settled.__struct_fields__}
-    if settled.cost_usd is not None:
-        columns["cost_usd"] = Decimal(str(round(settled.cost_usd, 8)))
-    return columns

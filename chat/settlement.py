@@ -9,10 +9,10 @@ from agents.employees import NO_EMPLOYEE
 from agents.errors import SENTENCES
 from agents.llm import estimate_usage
 from agents.types import RunRequest, Usage
-from chat import jobs, records
+from chat import answers, jobs
+from chat.answers import Settled
 from chat.generation import Generation
 from chat.protocol import Code, Done, UsageReport
-from chat.records import Settled
 from konstruct.tenancy.door import WorkspaceRef, in_workspace
 
 MaybeUsage = Usage | None
@@ -58,7 +58,7 @@ def estimate(request: RunRequest, text: str) -> Usage:
 def settle_and_defer(*, conversation_id: UUID, reply_id: UUID, settled: Settled, workspace_id: UUID) -> None:
     """Settle the answer and, in the same transaction, defer what must happen later."""
     with transaction.atomic():
-        wants_title = records.settle(conversation_id=conversation_id, reply_id=reply_id, settled=settled)
+        wants_title = answers.settle(conversation_id=conversation_id, reply_id=reply_id, settled=settled)
         if wants_title:
             jobs.defer_title(workspace_id=workspace_id, conversation_id=conversation_id)
 

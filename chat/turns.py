@@ -12,14 +12,16 @@ from uuid import UUID
 
 from agents.employees import NO_EMPLOYEE
 from agents.errors import AgentError
-from chat import records, settlement
+from chat import answers, settlement
+from chat.answers import Settled, Sign
 from chat.generation import Deadlines, Generation, Halt, Halted
 from chat.hub import Hub, Room
 from chat.inbound import InboundMessage
 from chat.outbox import Outbox
 from chat.prompting import run_request
 from chat.protocol import Code, Error, NewMessage, Saved, ServerFrame, Typing, with_ref
-from chat.records import AlreadySeen, Begun, Refused, Settled
+from chat.records import AlreadySeen, Begun, Refused
+from chat.relay import Relay
 from chat.stream import Answer
 from konstruct.tenancy.door import WorkspaceRef, in_workspace
 
@@ -37,6 +39,7 @@ class Turn:
         self,
         *,
         hub: Hub,
+        relay: Relay | None,
         workspace: WorkspaceRef,
         inbound: InboundMessage,
         begin: Begin,
@@ -56,6 +59,8 @@ class Turn:
         self.reply_to: UUID | None = None
         self.typing_sent = False
         self._hub = hub
+        self._relay = relay
+        self._relaying: asyncio.Task[None] | None = None
         self._begin = begin
         self._asker = asker
         self._ref = ref
@@ -89,6 +94,9 @@ class Turn:
             raise
         finally:
             self._hub.end_turn(self.room, self)
+            if self._relaying is not None:
+                # It has the rest and the last entry to send; its own deadlines bound it.
+                await asyncio.wait({self._relaying})
 
     # --- the three parts of a turn --------------------------------------------------------------------
 
@@ -117,6 +125,9 @@ class Turn:
         self.begun = True
         self.reply_to = begun.message_id
         self._announce(begun)
+        if self._relay is not None:
+            relaying = self._relay.publish(self.room, self.answer)
+            self._relaying = asyncio.create_task(relaying, name="relaying")
         return begun
 
     async def _answer(self, begun: Begun) -> tuple[Settled, Error | None]:
@@ -182,8 +193,12 @@ class Turn:
             length = self.answer.length
             text = self.answer.text if length != self._checkpointed else None
             try:
-                await in_workspace(self.workspace, records.checkpoint, reply_id=self.reply_id, text=text)
+                sign = await in_workspace(
+                    self.workspace, answers.checkpoint, reply_id=self.reply_id, text=text
+                )
                 self._checkpointed = length
+                if sign is not Sign.GO_ON:
+                    self.halt(Halt.STOPPED if sign is Sign.STOP else Halt.SHUT_DOWN)
             except settlement.DATABASE_AWAY as error:
                 # The text is still here; settlement waits for the database and says so if it stays away.
                 logger.warning("A checkpoint failed (%s)", type(error).__name__)
@@ -215,7 +230,7 @@ class Turn:
         for outbox in self._hub.sockets(self.room):
             if outbox is self._asker:
                 outbox.follow(self.answer, ref=self._ref)
-            elif outbox.resumes != self.reply_id:
+            elif not outbox.has_heard(self.reply_id):
                 outbox.push(typing)
                 outbox.follow(self.answer)
 

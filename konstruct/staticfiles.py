@@ -1,11 +1,15 @@
-"""How static files are stored: hashed names, so that they may be cached for ever."""
+"""How static files are stored: under hashed names, so that they may be cached for ever."""
 
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class Storage(CompressedManifestStaticFilesStorage):
     """Modules import each other by bare names through the page's import map, which holds the hashed
-    names; so their sources need no rewriting. A file missing from the manifest (a first start, a
-    test without collectstatic) is served under its plain name rather than failing the page."""
+    names; so their sources need no rewriting.
 
-    manifest_strict = False
+    Where nothing was collected yet (tests, a shell before the first start) names stay as they are. Once
+    there is a manifest, a file it does not know is an error.
+    """
+
+    def stored_name(self, name: str) -> str:
+        return super().stored_name(name) if self.hashed_files else name

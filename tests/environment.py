@@ -17,12 +17,12 @@ for _name in _inherited:
     os.environ.pop(_name, None)
 
 HOME = Path(tempfile.mkdtemp(prefix="konstruct-tests-"))
-# What a hidden message of a warning filter would be in a thread nobody reads: make it fail the test.
 os.environ.update(
     KONSTRUCT_HOME=str(HOME),
     KONSTRUCT_SECRET_KEY="only-for-tests-" + "x" * 40,
     LITELLM_LOCAL_MODEL_COST_MAP="True",
 )
+(HOME / "static").mkdir()
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 

@@ -1,23 +1,23 @@
 """Learning that somebody's access ended, the moment the database knows it.
 
-One listener a server process holds one PostgreSQL connection (LISTEN). What it hears it passes to
-those who registered; after a lost connection it tells them to look for themselves, since what was
-said in between is not said again.
+One listener a server process holds one PostgreSQL connection (LISTEN) and passes on what it hears;
+after a lost connection it says for how long, since what was said meanwhile is not said again.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import psycopg
 from django.db import connection
+from psycopg import sql
 
 logger = logging.getLogger(__name__)
 
 ACCESS_CHANNEL = "konstruct_access"
-NEWS_CHANNEL = "konstruct_news"
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
@@ -26,6 +26,15 @@ class Withdrawn(msgspec.Struct, frozen=True):
     user: str | None = None
     workspace: str | None = None
     session: str | None = None
+
+    @classmethod
+    def read(cls, payload: str) -> "Withdrawn":
+        """What a notice says. Something newer than this release understands concerns nobody (empty)."""
+        try:
+            return msgspec.json.decode(payload, type=cls)
+        except msgspec.DecodeError:
+            logger.warning("Not understood: a notice on %s", ACCESS_CHANNEL)
+            return cls()
 
     def concerns(self, *, user: str, workspace: str, session: str | None) -> bool:
         return (
@@ -36,38 +45,17 @@ class Withdrawn(msgspec.Struct, frozen=True):
         )
 
 
-class News(msgspec.Struct, frozen=True, tag_field="type", tag="conversation"):
-    """Something about a conversation that other processes may want to show: a title was found."""
-
-    schema_name: str
-    conversation_id: str
-    title: str
-
-
-def post_news(news: News) -> None:
-    """Tell every server process, when the transaction one is in commits (and only then)."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, %s)", [NEWS_CHANNEL, msgspec.json.encode(news).decode()])
-
-
 class Listener:
-    """Hears both channels until it is stopped; reconnects with back-off (0.1 to 5 s)."""
+    """Hears PostgreSQL's notices until it is cancelled; reconnects with back-off (0.1 to 5 s).
 
-    def __init__(
-        self,
-        *,
-        on_withdrawn: Callable[[Withdrawn], None],
-        on_news: Callable[[News], None],
-        on_gap: Callable[[], None],
-    ) -> None:
-        self._on_withdrawn = on_withdrawn
-        self._on_news = on_news
+    hear: for each channel, what is called with the payload. on_gap: called with the length (seconds)
+    of each time nothing could be heard, once it is over; what was said meanwhile is lost.
+    """
+
+    def __init__(self, *, hear: dict[str, Callable[[str], None]], on_gap: Callable[[float], None]) -> None:
+        self._hear = hear
         self._on_gap = on_gap
-        self._ready = asyncio.Event()
-
-    async def wait_ready(self) -> None:
-        """Return once it listens for the first time."""
-        await self._ready.wait()
+        self._lost_at: float | None = None
 
     async def run(self) -> None:
         delay = 0.1
@@ -75,35 +63,22 @@ class Listener:
             try:
                 await self._listen()
             except (psycopg.Error, OSError) as error:
-                logger.warning(
-                    "Listening for access changes failed (%s); again in %.1f s", type(error).__name__, delay
-                )
-                self._on_gap()
+                if self._lost_at is None:
+                    self._lost_at = time.monotonic()
+                    delay = 0.1
+                logger.warning("Notices cannot be heard (%s); again in %.1f s", type(error).__name__, delay)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
-            else:
-                delay = 0.1
 
     async def _listen(self) -> None:
-        parameters = connection_parameters()
-        async with await psycopg.AsyncConnection.connect(autocommit=True, **parameters) as listening:
-            await listening.execute(f"LISTEN {ACCESS_CHANNEL}")
-            await listening.execute(f"LISTEN {NEWS_CHANNEL}")
-            if self._ready.is_set():
-                self._on_gap()
-            self._ready.set()
+        async with await psycopg.AsyncConnection.connect(autocommit=True, **connection_parameters()) as listening:
+            for channel in self._hear:
+                await listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+            if self._lost_at is not None:
+                gap, self._lost_at = time.monotonic() - self._lost_at, None
+                self._on_gap(gap)
             async for notice in listening.notifies():
-                self._hear(notice.channel, notice.payload)
-
-    def _hear(self, channel: str, payload: str) -> None:
-        try:
-            if channel == ACCESS_CHANNEL:
-                self._on_withdrawn(msgspec.json.decode(payload, type=Withdrawn))
-            else:
-                self._on_news(msgspec.json.decode(payload, type=News))
-        except msgspec.DecodeError:
-            # Only the database's owner can notify; a newer release may say more than this one knows.
-            logger.warning("Not understood on %s", channel)
+                self._hear[notice.channel](notice.payload)
 
 
 def connection_parameters() -> dict[str, Any]:

@@ -70,6 +70,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         """What the person is called in the portal and in prompts."""
         return self.display_name or self.email.partition("@")[0]
 
+    def get_full_name(self) -> str:
+        """As `name`; what Django's admin asks for."""
+        return self.name
+
 
 class Workspace(TenantMixin):
     """A company. Its chat, employees and memory live in a schema of its own (`schema_name`)."""

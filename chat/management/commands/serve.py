@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import signal
 from argparse import ArgumentParser
 from typing import Any
@@ -8,6 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.module_loading import import_string
 
 from chat.process import the_process
+
+logger = logging.getLogger(__name__)
 
 # On SIGTERM running answers may go on this long (PROTOCOL.md); on SIGINT a person waits at a terminal.
 TERM_GRACE = 30.0
@@ -26,6 +29,7 @@ class Command(BaseCommand):
         from konstruct.server import Server
 
         self._ending: asyncio.Task[None] | None = None
+        self._failed = False
         self._server = Server(
             import_string(settings.ASGI_APPLICATION),
             host=host,
@@ -33,6 +37,8 @@ class Command(BaseCommand):
             on_started=lambda: asyncio.get_event_loop().create_task(self._started()),
         )
         self._server.run()
+        if self._failed:
+            raise CommandError("The server did not end in order; its log says why.")
         if self._server.failed_to_listen:
             raise CommandError(f"Port {port} on {host} cannot be listened on: set PORT.")
 
@@ -50,7 +56,12 @@ class Command(BaseCommand):
 
     async def _stop(self, grace: float) -> None:
         self._server.close_door()
-        await the_process().stop(grace=grace)
-        # The close frames are in the sockets' buffers; give them a moment to leave.
-        await asyncio.sleep(0.1)
-        self._server.end()
+        try:
+            await the_process().stop(grace=grace)
+            # The close frames are in the sockets' buffers; give them a moment to leave.
+            await asyncio.sleep(0.1)
+        except Exception:
+            logger.exception("The server could not end in order")
+            self._failed = True
+        finally:
+            self._server.end()

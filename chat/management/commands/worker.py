@@ -40,4 +40,4 @@ class Command(BaseCommand):
                 except asyncio.CancelledError:
                     self.stdout.write("The worker ended.")
         await llm.close()
-        close_door()
+        await asyncio.to_thread(close_door)
