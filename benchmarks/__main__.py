@@ -49,11 +49,14 @@ def main() -> None:
             made.invite(_guests(options, chosen))
             for name in options.contestants:
                 with CONTESTANTS[name](made) as target:
-                    _perform(run, options, target, made, chosen)
+                    try:
+                        _perform(run, options, target, made, chosen)
+                    finally:
+                        target.check()
     except KeyboardInterrupt:
         _say("Interrupted.")
         code = 130
-    except (BenchmarkFailure, LineFailure, StartFailure) as failure:
+    except (BenchmarkFailure, LineFailure, OSError, StartFailure) as failure:
         _say(f"The benchmark cannot go on. {failure or type(failure).__name__}")
         code = 1
     if run.figures or run.idle or run.round_trips:
@@ -64,8 +67,8 @@ def main() -> None:
 
 def _perform(run: Run, options: Any, target: Target, made: Stage, chosen: list[Load]) -> None:
     """All that is measured of one contestant."""
-    _say(f"{target.name} ({', '.join(map(str, target.servers)) or 'no server'})")
-    meter = Meter(servers=target.servers, upstream=made.upstream.pid, database=made.postgres)
+    _say(f"{target.name} ({', '.join(map(str, target.pids)) or 'no server'})")
+    meter = Meter(servers=target.pids, upstream=made.upstream.pid, database=made.postgres)
     if target.has_sockets:
         asyncio.run(_warm_up(target, made))
     if target.has_sockets and _wanted(options.only, _IDLE):

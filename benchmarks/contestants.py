@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks.children import running, wait_for
+from benchmarks.children import BenchmarkFailure, Process, running, wait_for
 from benchmarks.lines import ChatLine, CompletionLine, MakeLine
 from benchmarks.stage import Stage
 from konstruct.embedded.checks import free_port
+from konstruct.embedded.failure import tail
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,22 @@ class Target:
 
     name: str
     line: MakeLine
-    servers: tuple[int, ...] = ()
+    servers: tuple[Process, ...] = ()
     has_sockets: bool = True
     has_database: bool = True
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        return tuple(server.pid for server in self.servers)
+
+    def check(self) -> None:
+        """Raises BenchmarkFailure where a server has ended by itself, or was killed by somebody."""
+        for server in self.servers:
+            code = server.exit_code()
+            if code is not None:
+                raise BenchmarkFailure(
+                    f"{self.name} has ended (exit code {code}). The end of its log:\n{tail(server.log)}"
+                )
 
 
 Contestant = Callable[[Stage], AbstractContextManager[Target]]
@@ -67,7 +81,7 @@ def _konstruct(name: str, stage: Stage, command: Callable[[int], Sequence[str]])
     log = stage.home.logs / f"{name}.log"
     with running(name, command(port), stage.environment(), log) as server:
         wait_for(f"{url}/readyz", server)
-        yield Target(name, partial(ChatLine, url), (server.pid,))
+        yield Target(name, partial(ChatLine, url), (server,))
 
 
 CONTESTANTS: dict[str, Contestant] = {

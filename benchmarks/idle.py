@@ -44,12 +44,12 @@ async def _perform(target: Target, guests: Sequence[Guest]) -> Idle:
     try:
         await open_all(rehearsal)
         await _close(rehearsal)
-        at_rest = resident_kib(target.servers)
+        at_rest = resident_kib(target.pids)
         before, began = _cpu(target), monotonic()
         await open_all(lines)
         seconds, opening = monotonic() - began, _cpu(target) - before
         await asyncio.sleep(_SETTLE)
-        full, before = resident_kib(target.servers), _cpu(target)
+        full, before = resident_kib(target.pids), _cpu(target)
         await asyncio.sleep(_WATCH)
         idle = _cpu(target) - before
         await _close(lines)
@@ -61,7 +61,7 @@ async def _perform(target: Target, guests: Sequence[Guest]) -> Idle:
         sockets=len(lines),
         at_rest_kib=at_rest,
         per_socket_kib=round((full - at_rest) / len(lines), 1),
-        after_closing_kib=resident_kib(target.servers),
+        after_closing_kib=resident_kib(target.pids),
         idle_cores=round(idle / _WATCH, 3),
         opened_per_second=round(len(lines) / seconds, 1),
         cpu_ms_per_opening=round(opening / len(lines) * 1000, 2),
@@ -75,4 +75,4 @@ async def _close(lines: Sequence[Line]) -> None:
 
 
 def _cpu(target: Target) -> float:
-    return sum(map(cpu_seconds, target.servers))
+    return sum(map(cpu_seconds, target.pids))
