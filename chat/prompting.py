@@ -10,9 +10,10 @@ from chat.inbound import InboundMessage
 from chat.records import Begun
 from konstruct.tenancy.door import WorkspaceRef
 
-# Tokens of a whole prompt, by the estimate of agents.tokens. The embedded model has a small window.
+# Tokens of a whole prompt, by the estimate of agents.tokens. The embedded model reads some 175 tokens a
+# second on two cores, and the first token waits for all of them.
 PROMPT_BUDGET = 24_000
-LOCAL_PROMPT_BUDGET = 1_400
+LOCAL_PROMPT_BUDGET = 800
 LOCAL_MAX_TOKENS = 512
 
 

@@ -2,14 +2,16 @@
 
     python -m konstruct.embedded.launch
 
-Ends with 0 when asked to (Ctrl-C, SIGTERM, SIGHUP), within 5 s and with nothing left behind; with 1 and a
-sentence on stderr where it cannot start or go on.
+Ends with 0 when asked to, with nothing left behind: at Ctrl-C and SIGHUP within 5 s, at SIGTERM once
+running answers are finished (30 s at most). Ends with 1 and a sentence on stderr where it cannot start or
+go on.
 """
 
 import http.client
 import json
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +32,16 @@ _PREPARE_SECONDS = 3600
 _OTHER_START_SECONDS = 300
 _WARM_UP_SECONDS = 15
 _GLANCE_SECONDS = 0.2
+_DRAIN_SECONDS = 33
+_SERVER = "The server"
 
 
 class Interrupted(BaseException):
-    """Somebody wants this process to end."""
+    """Somebody wants this process to end; `gently`: once running answers are finished."""
+
+    def __init__(self, *, gently: bool) -> None:
+        super().__init__()
+        self.gently = gently
 
 
 def say(text: str) -> None:
@@ -68,6 +76,10 @@ class Launcher:
             while True:
                 self._tend()
                 time.sleep(_GLANCE_SECONDS)
+        except Interrupted as interrupted:
+            if interrupted.gently:
+                self._let_answers_finish()
+            raise
         finally:
             self._take_down()
 
@@ -121,8 +133,8 @@ class Launcher:
         say("Starting the server ...")
         manage = BASE_DIR / "manage.py"
         # SIGINT, to the server: end now. (At a SIGTERM it lets running answers finish first.)
-        self._serve(Recipe("The server", [manage, "serve"], self._log("serve"), ending=signal.SIGINT))
-        self._wait_for("The server", self._env.PORT, "/healthz", _START_SECONDS)
+        self._serve(Recipe(_SERVER, [manage, "serve"], self._log("serve"), ending=signal.SIGINT))
+        self._wait_for(_SERVER, self._env.PORT, "/healthz", _START_SECONDS)
         # Not before: side by side both would start slower, and it is the server that people wait for.
         self._serve(
             Recipe("The job worker", [manage, "worker"], self._log("worker"), signal.SIGINT, restarts=True)
@@ -189,6 +201,19 @@ class Launcher:
             time.sleep(1)
 
     # --- down ------------------------------------------------------------------------------------
+
+    def _let_answers_finish(self) -> None:
+        """The server drains (PROTOCOL.md: up to 30 s) while all it needs still runs. Ctrl-C cuts it short."""
+        server = next((s.child for s in self._services if s.child.name == _SERVER), None)
+        if server is None or server.exit_code() is not None:
+            return
+        hurry = threading.Event()
+        signal.signal(signal.SIGINT, lambda _number, _frame: hurry.set())
+        say("Running answers may finish, for up to 30 s; Ctrl-C ends them now.")
+        server.send(signal.SIGTERM)
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while server.exit_code() is None and time.monotonic() < deadline and not hurry.is_set():
+            time.sleep(_GLANCE_SECONDS)
 
     def _take_down(self) -> None:
         # Whoever is impatient now would only leave something behind.
@@ -259,10 +284,11 @@ def _accounts(path: Path) -> list[str]:
     return [f"{a['email']}  {a['password']}  ({a['role']})" for a in json.loads(path.read_text())]
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    for number in ENDING_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    raise Interrupted
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    for each in ENDING_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    # Ctrl-C comes from a person who waits; SIGTERM from a system that gives time.
+    raise Interrupted(gently=number == signal.SIGTERM)
 
 
 def main(launch: Callable[[], None]) -> None:

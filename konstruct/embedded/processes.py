@@ -86,8 +86,12 @@ class Child:
 
     def ask_to_end(self) -> None:
         """Sends its ending signal, if it still runs."""
+        self.send(self._ending)
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal, if it still runs."""
         if self.exit_code() is None:
-            self._process.send_signal(self._ending)
+            self._process.send_signal(number)
 
     def kill(self) -> None:
         """Ends it and whatever it has started in its session."""
