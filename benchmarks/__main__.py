@@ -27,6 +27,7 @@ from benchmarks.runner import measure, open_all  # noqa: E402
 from benchmarks.stage import Stage, stage  # noqa: E402
 from benchmarks.wire import count_round_trips  # noqa: E402
 from konstruct.embedded.failure import StartFailure  # noqa: E402
+from konstruct.embedded.processes import ENDING_SIGNALS  # noqa: E402
 
 # Asked before anything is measured, so many at once: every database thread and cache has had its turn.
 _WARM_ROUNDS, _WARM_STREAMS = 10, 16
@@ -38,7 +39,8 @@ _OPEN_FILES = 65_536
 
 def main() -> None:
     options = _options()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in ENDING_SIGNALS:
+        signal.signal(number, _interrupt)
     _raise_open_files()
     chosen = [load for load in all_loads.loads(quick=options.quick) if _wanted(options.only, load.name)]
     run = Run(machine=this_machine(), quick=options.quick, loads=chosen, figures=[], idle=[], round_trips=[])
@@ -129,6 +131,9 @@ def _raise_open_files() -> None:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    # Whoever is impatient now would only leave something behind.
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
