@@ -91,6 +91,11 @@ class Server(DaphneServer):
         if writable is not None and message["type"] == "websocket.send":
             await writable
 
+    def listen_success(self, port: Any) -> Any:
+        """Hand the port on, which daphne drops here, to `close_door`."""
+        super().listen_success(port)
+        return port
+
     def listen_error(self, failure: Any) -> None:
         self.failed_to_listen = True
         super().listen_error(failure)

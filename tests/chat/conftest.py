@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from tests.live.people import Place, Seat
 from tests.live.servers import Server, manage
 from tests.upstream import Upstream
 
-Serve = Callable[..., Server]
+RunServer = Callable[..., Server]
+Serve = Callable[..., Awaitable[Server]]
 TakeSeat = Callable[..., Seat]
 _numbers = itertools.count(1)
 
@@ -68,7 +69,7 @@ _servers: list[Server] = []
 @pytest.fixture(scope="session")
 def _run_server(
     backstage: Backstage, acme: Place, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
-) -> Serve:
+) -> RunServer:
     def run(*, warm: bool = True, **options: Any) -> Server:
         log: Path = tmp_path_factory.mktemp("server") / "log"
         server = Server(
@@ -98,7 +99,7 @@ async def _warm(server: Server, seat: TakeSeat) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(_run_server: Serve) -> Iterator[Server]:
+def server(_run_server: RunServer) -> Iterator[Server]:
     """A server with the limits and deadlines of a fresh install."""
     with_server = _run_server()
     yield with_server
@@ -106,7 +107,7 @@ def server(_run_server: Serve) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def strict(_run_server: Serve) -> Iterator[Server]:
+def strict(_run_server: RunServer) -> Iterator[Server]:
     """A server with little patience: short deadlines, three messages a minute, two sockets a user."""
     with_server = _run_server(
         KONSTRUCT_FIRST_TOKEN_TIMEOUT="0.8",
@@ -120,12 +121,12 @@ def strict(_run_server: Serve) -> Iterator[Server]:
 
 
 @pytest.fixture
-def serve(_run_server: Serve) -> Iterator[Serve]:
-    """`serve(NAME="value")`: a server of the test's own, to stop or kill."""
+def serve(_run_server: RunServer) -> Iterator[Serve]:
+    """`await serve(NAME="value")`: a server of the test's own, to stop or kill."""
     mine: list[Server] = []
 
-    def run(**options: Any) -> Server:
-        mine.append(_run_server(**options))
+    async def run(**options: Any) -> Server:
+        mine.append(await asyncio.to_thread(_run_server, **options))
         return mine[-1]
 
     yield run

@@ -33,7 +33,7 @@ async def test_killed_in_the_middle_of_an_answer(
 ) -> None:
     place = seat("lorem-2000-20")
     silent = seat("hang-first")
-    server = serve()
+    server = await serve()
     async with Client(server, place) as client, Client(server, silent) as other:
         await client.say("keep this", messageId="6d9f3c0e-1111-4222-8333-444455556666")
         await other.say("and this")
@@ -51,12 +51,14 @@ async def test_killed_in_the_middle_of_an_answer(
     assert backstage.message(silent, saved["message_id"])["text"] == "and this"
 
     await asyncio.to_thread(server.start)
+    restarted = time.monotonic()
     async with Client(server, place) as client:
         active = client.ready["active"]
         assert active is None or active["message_id"] == message_id
         await client.resume(message_id, 5)
         end = await client.answer(HEARTBEAT_LIMIT + 10)
-        assert time.monotonic() - killed < max(HEARTBEAT_LIMIT, started(server)) + 3
+        # The heartbeat may be a second old when the process dies; a restart may outlast the limit.
+        assert time.monotonic() < max(killed + HEARTBEAT_LIMIT, restarted) + 3
         assert (end.id, end.status, end.text) == (message_id, "interrupted", text)
         assert client.following[message_id].text == text[5:]
         await client.quiet()
@@ -78,16 +80,11 @@ async def test_killed_in_the_middle_of_an_answer(
     assert backstage.message(silent, saved["reply_id"])["status"] == "interrupted"
 
 
-def started(server: object) -> float:
-    """The restart itself may take longer than the limit on a busy machine."""
-    return getattr(server, "start_took", 0.0) + HEARTBEAT_LIMIT
-
-
 async def test_sigterm_lets_a_running_answer_finish(
     serve: Serve, seat: TakeSeat, backstage: Backstage
 ) -> None:
     place, idle = seat("lorem-60-30"), seat()
-    server = serve()
+    server = await serve()
     async with Client(server, place) as client, Client(server, idle) as other:
         await client.say("go")
         message_id = await client.written()
@@ -107,7 +104,7 @@ async def test_sigterm_lets_a_running_answer_finish(
 
 async def test_sigint_ends_at_once(serve: Serve, seat: TakeSeat, backstage: Backstage) -> None:
     place, idle, silent = seat("lorem-2000-20"), seat(), seat("hang-first")
-    server = serve()
+    server = await serve()
     async with (
         Client(server, place) as client,
         Client(server, idle) as other,
@@ -137,7 +134,7 @@ async def test_sigint_after_sigterm_waits_no_longer(
     serve: Serve, seat: TakeSeat, backstage: Backstage
 ) -> None:
     place = seat("lorem-2000-20")
-    server = serve()
+    server = await serve()
     async with Client(server, place) as client:
         await client.say("go")
         message_id = await client.written()

@@ -16,7 +16,7 @@ from tests.live.people import Place
 async def test_under_uvicorn(
     serve: Serve, seat: TakeSeat, backstage: Backstage, new_place: Place
 ) -> None:
-    server = serve(uvicorn=True)
+    server = await serve(uvicorn=True)
     place = seat()
     async with Client(server, place) as client:
         answer = await client.ask("hello there")

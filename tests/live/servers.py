@@ -25,7 +25,8 @@ def free_port() -> int:
 
 def environment(**changes: str) -> dict[str, str]:
     """That of this test run (tests.environment), changed."""
-    return {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "default", **changes}
+    ours = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONWARNINGS": "default"}
+    return {**os.environ, **ours, **changes}
 
 
 def manage(*arguments: str, **changes: str) -> str:
@@ -91,9 +92,14 @@ class Server:
         self._process.send_signal(number)
 
     def wait(self, timeout: float) -> int:
-        """The exit code. Raises subprocess.TimeoutExpired."""
+        """The exit code. Where it does not end in time: AssertionError with its log and its stacks."""
         assert self._process is not None
-        return self._process.wait(timeout)
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)
+            self._process.wait(10)
+        raise AssertionError(f"The server did not end within {timeout} s:\n{self.said()[-6000:]}")
 
     def said(self, since: int = 0) -> str:
         """Its log, from that byte on."""
