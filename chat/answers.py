@@ -13,7 +13,7 @@ from django.utils import timezone
 from msgspec import Struct
 
 from chat import news
-from chat.models import Conversation, Message, MessageRole, Status
+from chat.models import Conversation, Message, Status
 from konstruct.tenancy.isolation import current_schema
 
 # A running answer that gave no sign for this long belongs to a process that died.
@@ -85,7 +85,7 @@ def request_stop(*, conversation_id: UUID, user_id: UUID, message_id: UUID | Non
 
 
 def settle(*, conversation_id: UUID, reply_id: UUID, settled: Settled) -> bool:
-    """End the answer. True: this was the conversation's first complete one, so it wants a title.
+    """End the answer. True: the conversation has no title yet.
 
     An answer swept meanwhile as interrupted (its process was held up, not dead) is settled all the same.
     """
@@ -96,12 +96,7 @@ def settle(*, conversation_id: UUID, reply_id: UUID, settled: Settled) -> bool:
             return False
         conversation = Conversation.objects.filter(id=conversation_id)
         conversation.update(updated_at=timezone.now())
-        if settled.status != Status.COMPLETE or not conversation.filter(title="").exists():
-            return False
-        complete = Message.objects.filter(
-            conversation_id=conversation_id, role=MessageRole.ASSISTANT, status=Status.COMPLETE
-        )
-        return complete.count() == 1
+        return conversation.filter(title="").exists()
 
 
 def interrupt_stale(*, conversation_id: UUID | None = None) -> list[UUID]:

@@ -26,7 +26,7 @@ _EMPLOYEES = (
             "Compare renting and buying a delivery van.",
             "What should I measure to know if our newsletter works?",
         ],
-        "temperature": 0.3,
+        "temperature": 0.2,
     },
     {
         "name": "Bruno",
@@ -41,7 +41,7 @@ _EMPLOYEES = (
             "Announce that our shop opens on Sundays.",
             "Make this shorter: ",
         ],
-        "temperature": 0.8,
+        "temperature": 0.2,
     },
     {
         "name": "Chloe",
@@ -55,7 +55,7 @@ _EMPLOYEES = (
             "Help me prepare for a difficult talk with a colleague.",
             "How do I learn to say no politely?",
         ],
-        "temperature": 0.6,
+        "temperature": 0.2,
     },
 )
 

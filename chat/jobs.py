@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
 
 from agents import llm
 from agents.employees import load, model_choice
@@ -33,10 +34,13 @@ _ASK_FOR_TITLE = (
 
 
 def defer_title(*, workspace_id: UUID, conversation_id: UUID) -> None:
-    """Find a title for the conversation soon; part of the caller's transaction."""
-    find_title.configure(queueing_lock=f"title-{conversation_id}").defer(
-        workspace_id=str(workspace_id), conversation_id=str(conversation_id)
-    )
+    """Find a title for the conversation soon; part of the caller's transaction, and not twice."""
+    job = find_title.configure(queueing_lock=f"title-{conversation_id}")
+    try:
+        with transaction.atomic():
+            job.defer(workspace_id=str(workspace_id), conversation_id=str(conversation_id))
+    except AlreadyEnqueued:
+        return
 
 
 @app.task(name="chat.find_title", retry=RetryStrategy(max_attempts=3, exponential_wait=5))
