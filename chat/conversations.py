@@ -3,24 +3,29 @@
 Synchronous and keyword-only; each function is atomic and runs inside a workspace. Every one takes
 `user_id` and has it in its query: another's conversation is not refused, it is not found.
 (What a turn writes is in chat.records.)
+
+A conversation's messages form a tree: an answer written anew and a message edited are siblings of the
+first. What is read from the conversation's leaf up to the first message is the branch in use.
 """
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
 from msgspec import Struct
 
 from agents import employees
 from agents.models import Agent
-from chat.models import Conversation, Message
+from chat import answers
+from chat.models import Conversation, Message, Status
 
 PAGE_SIZE = 30
 MAX_PAGE_SIZE = 100
@@ -34,6 +39,18 @@ class ConversationNotFound(LookupError):
     """There is no such conversation for this user: unknown, deleted, or someone else's."""
 
     sentence = "There is no such conversation."
+
+
+class MessageNotFound(LookupError):
+    """There is no such message in this conversation."""
+
+    sentence = "There is no such message in this conversation."
+
+
+class AnswerRunning(Exception):
+    """An answer is being written; until it ends, the conversation stays on its branch."""
+
+    sentence = "An answer is being written in this conversation. Wait for it or stop it."
 
 
 class EmployeeNotFound(LookupError):
@@ -67,10 +84,14 @@ class ConversationInfo(Struct, frozen=True):
 
 
 class MessageInfo(Struct, frozen=True):
-    """A message. An answer that is being written has status `running` and the text stored so far."""
+    """A message. An answer that is being written has status `running` and the text stored so far.
+
+    `siblings`: the ids of all messages in its place in the tree, itself among them, oldest first.
+    """
 
     id: UUID
     parent_id: UUID | None
+    siblings: tuple[UUID, ...]
     client_id: UUID | None
     role: str
     text: str
@@ -83,6 +104,8 @@ class MessageInfo(Struct, frozen=True):
     completion_tokens: int | None
     cost_usd: Decimal | None
     duration_ms: int | None
+    feedback: str
+    feedback_comment: str
     created_at: datetime
 
 
@@ -161,15 +184,45 @@ def delete(*, user_id: UUID, conversation_id: UUID) -> None:
 
 
 def messages_page(
-    *, user_id: UUID, conversation_id: UUID, cursor: str | None = None, size: int = PAGE_SIZE
+    *,
+    user_id: UUID,
+    conversation_id: UUID,
+    cursor: str | None = None,
+    size: int = PAGE_SIZE,
+    everything: bool = False,
 ) -> Page[MessageInfo]:
-    """The conversation's messages on all branches, newest first.
+    """The messages of the branch in use, the last one first; with `everything`, of all, newest first.
 
+    A cursor continues upwards from the message it names, whichever branch is in use meanwhile.
     Raises ConversationNotFound, InvalidCursor.
     """
-    get(user_id=user_id, conversation_id=conversation_id)
-    messages = Message.objects.filter(conversation_id=conversation_id, conversation__user_id=user_id)
-    return _keyset_page(messages, "created_at", cursor, size, _message_info)
+    conversation = _find(_owned(user_id), conversation_id)
+    if everything:
+        rows, more = _keyset(_messages(user_id, conversation_id), "created_at", cursor, size)
+    else:
+        rows, more = _branch(conversation, cursor, size)
+    siblings = _siblings(_messages(user_id, conversation_id), rows)
+    next_cursor = _make_cursor(rows[-1].created_at, rows[-1].id) if more else None
+    return Page(tuple(_message_info(row, siblings[row.parent_id]) for row in rows), next_cursor)
+
+
+@transaction.atomic
+def select_version(*, user_id: UUID, conversation_id: UUID, message_id: UUID) -> ConversationInfo:
+    """Put the branch in use that this message is on: its newest end becomes the conversation's leaf.
+
+    Raises ConversationNotFound, MessageNotFound, AnswerRunning.
+    """
+    conversation = _find(_owned(user_id).select_for_update(), conversation_id)
+    if not _messages(user_id, conversation_id).filter(id=message_id).exists():
+        raise MessageNotFound(message_id)
+    running = _messages(user_id, conversation_id).filter(status=Status.RUNNING)
+    if running.exists() and not answers.interrupt_stale(conversation_id=conversation_id):
+        raise AnswerRunning(conversation_id)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST_LEAF, {"message": message_id, "conversation": conversation_id})
+        (conversation.leaf_id,) = cursor.fetchone()
+    conversation.save(update_fields=["leaf"])
+    return _conversation_info(conversation)
 
 
 def agents_of(*, user_id: UUID, conversation_id: UUID) -> list[Agent]:
@@ -194,6 +247,68 @@ def _find(owned: QuerySet[Conversation], conversation_id: UUID) -> Conversation:
     return conversation
 
 
+def _messages(user_id: UUID, conversation_id: UUID) -> QuerySet[Message]:
+    return Message.objects.filter(conversation_id=conversation_id, conversation__user_id=user_id)
+
+
+# From a message up to the first one, `limit` of them.
+_BRANCH = """
+WITH RECURSIVE branch AS (
+    SELECT id, parent_id, 1 AS depth FROM chat_message
+    WHERE id = %(message)s AND conversation_id = %(conversation)s
+  UNION ALL
+    SELECT m.id, m.parent_id, b.depth + 1
+    FROM chat_message m JOIN branch b ON m.id = b.parent_id WHERE b.depth < %(limit)s
+)
+SELECT id FROM branch ORDER BY depth
+"""
+
+# Of all that follows a message, the newest without a successor: itself, where nothing follows it.
+_NEWEST_LEAF = """
+WITH RECURSIVE below AS (
+    SELECT id, created_at FROM chat_message
+    WHERE id = %(message)s AND conversation_id = %(conversation)s
+  UNION ALL
+    SELECT m.id, m.created_at FROM chat_message m JOIN below b ON m.parent_id = b.id
+)
+SELECT id FROM below b WHERE NOT EXISTS (SELECT FROM chat_message m WHERE m.parent_id = b.id)
+ORDER BY created_at DESC, id DESC LIMIT 1
+"""
+
+
+def _branch(conversation: Conversation, cursor: str | None, size: int) -> tuple[list[Message], bool]:
+    """The `size` messages from the leaf upwards, or above the cursor's; whether there are more."""
+    start = conversation.leaf_id
+    messages = _messages(conversation.user_id, conversation.id)
+    if cursor:
+        _, seen_id = _read_cursor(cursor)
+        start = messages.filter(id=seen_id).values_list("parent_id", flat=True).first()
+    size = max(1, min(size, MAX_PAGE_SIZE))
+    if start is None:
+        return [], False
+    with connection.cursor() as database:
+        limits = {"message": start, "conversation": conversation.id, "limit": size + 1}
+        database.execute(_BRANCH, limits)
+        ids = [row[0] for row in database.fetchall()]
+    found = messages.in_bulk(ids)
+    rows = [found[message_id] for message_id in ids if message_id in found]
+    return rows[:size], len(rows) > size
+
+
+def _siblings(messages: QuerySet[Message], rows: Iterable[Message]) -> dict[UUID | None, tuple[UUID, ...]]:
+    """The ids in each of the rows' places in the tree, by the parent's id (None: the first messages)."""
+    parents = {row.parent_id for row in rows}
+    places = Q(parent_id__in=parents - {None})
+    if None in parents:
+        places |= Q(parent_id__isnull=True)
+    found: dict[UUID | None, list[UUID]] = defaultdict(list)
+    for parent_id, message_id in (
+        messages.filter(places).order_by("created_at", "id").values_list("parent_id", "id")
+    ):
+        found[parent_id].append(message_id)
+    return {parent_id: tuple(ids) for parent_id, ids in found.items()}
+
+
 def _storable(text: str) -> str:
     """Without NUL, which PostgreSQL cannot store, and lone surrogates, which UTF-8 cannot carry."""
     return text.replace("\x00", "").encode("utf-8", "ignore").decode()
@@ -209,7 +324,13 @@ def _checked_title(title: str) -> str:
 def _keyset_page(
     rows: QuerySet[Row], time_field: str, cursor: str | None, size: int, info: Callable[[Row], T]
 ) -> Page[T]:
-    """The `size` rows that follow the cursor, by time and id, both descending.
+    items, more = _keyset(rows, time_field, cursor, size)
+    next_cursor = _make_cursor(getattr(items[-1], time_field), items[-1].pk) if more else None
+    return Page(tuple(map(info, items)), next_cursor)
+
+
+def _keyset(rows: QuerySet[Row], time_field: str, cursor: str | None, size: int) -> tuple[list[Row], bool]:
+    """The `size` rows that follow the cursor, by time and id, both descending; whether there are more.
 
     A cursor names the last row seen rather than a count, so that a page costs the same however far
     down it is, and rows that arrive meanwhile shift nothing.
@@ -221,9 +342,7 @@ def _keyset_page(
         rows = rows.filter(earlier, **{f"{time_field}__lte": time})
     size = max(1, min(size, MAX_PAGE_SIZE))
     found = list(rows.order_by(f"-{time_field}", "-id")[: size + 1])
-    items, more = found[:size], len(found) > size
-    next_cursor = _make_cursor(getattr(items[-1], time_field), items[-1].pk) if more else None
-    return Page(tuple(map(info, items)), next_cursor)
+    return found[:size], len(found) > size
 
 
 def _make_cursor(time: datetime, row_id: UUID) -> str:
@@ -246,5 +365,6 @@ def _conversation_info(row: Conversation) -> ConversationInfo:
     return ConversationInfo(**{name: getattr(row, name) for name in ConversationInfo.__struct_fields__})
 
 
-def _message_info(row: Message) -> MessageInfo:
-    return MessageInfo(**{name: getattr(row, name) for name in MessageInfo.__struct_fields__})
+def _message_info(row: Message, siblings: tuple[UUID, ...]) -> MessageInfo:
+    same = [name for name in MessageInfo.__struct_fields__ if name != "siblings"]
+    return MessageInfo(**{name: getattr(row, name) for name in same}, siblings=siblings)

@@ -2,7 +2,8 @@
 
 Every endpoint is synchronous and runs inside the workspace that WorkspaceMiddleware chose. Errors are
 `{"error": {"code", "message"}}`: 401 not signed in, 403 no workspace or no CSRF token, 404 a foreign
-or unknown id (nobody can tell which), 422 input that cannot be taken.
+or unknown id (nobody can tell which), 409 not while an answer is being written, 422 input that
+cannot be taken.
 """
 
 from typing import Annotated, Any
@@ -21,10 +22,12 @@ from chat import conversations
 from chat.conversations import (
     MAX_PAGE_SIZE,
     PAGE_SIZE,
+    AnswerRunning,
     ConversationNotFound,
     EmployeeNotFound,
     InvalidCursor,
     InvalidTitle,
+    MessageNotFound,
 )
 from chat.portal.auth_frame import auth_frame
 from chat.portal.schemas import (
@@ -39,6 +42,7 @@ from chat.portal.schemas import (
     MessagePage,
     NewConversation,
     TokenOut,
+    Version,
 )
 from konstruct.tenancy.http import WorkspaceRequest
 from konstruct.tenancy.tokens import TTL
@@ -48,6 +52,7 @@ CODES = {
     401: "not_authenticated",
     403: "forbidden",
     404: "not_found",
+    409: "busy",
     422: "bad_input",
 }
 
@@ -144,19 +149,38 @@ def delete_conversation(request: WorkspaceRequest, conversation_id: UUID) -> Sta
     return Status(204, None)
 
 
-@api.get(
-    f"{ONE}/messages",
-    response={200: MessagePage, **FAILURES},
-    tags=["conversations"],
-)
+@api.get(f"{ONE}/messages", response={200: MessagePage, **FAILURES}, tags=["conversations"])
 def list_messages(
-    request: WorkspaceRequest, conversation_id: UUID, cursor: Cursor = None, size: PageSize = PAGE_SIZE
+    request: WorkspaceRequest,
+    conversation_id: UUID,
+    cursor: Cursor = None,
+    size: PageSize = PAGE_SIZE,
+    everything: Annotated[bool, Query(alias="all")] = False,
 ) -> MessagePage:
-    """The conversation's messages, newest first; an answer being written has status `running`."""
+    """The messages of the branch in use, the last one first; an answer being written has status `running`.
+
+    With `all=true`: those of every branch, newest first.
+    """
     page = conversations.messages_page(
-        user_id=request.user.id, conversation_id=conversation_id, cursor=cursor, size=size
+        user_id=request.user.id,
+        conversation_id=conversation_id,
+        cursor=cursor,
+        size=size,
+        everything=everything,
     )
     return MessagePage(items=list(map(MessageOut.of, page.items)), next_cursor=page.next_cursor)
+
+
+@api.post(f"{ONE}/select", response={200: ConversationOut, **FAILURES, 409: ErrorOut}, tags=["conversations"])
+def select_version(request: WorkspaceRequest, conversation_id: UUID, version: Version) -> ConversationOut:
+    """Put the branch in use that this message is on, down to its newest end, which becomes `leaf_id`.
+
+    Refused with 409 while an answer is being written in the conversation.
+    """
+    info = conversations.select_version(
+        user_id=request.user.id, conversation_id=conversation_id, message_id=version.message_id
+    )
+    return ConversationOut.of(info)
 
 
 # --- errors ----------------------------------------------------------------------------------------
@@ -169,8 +193,16 @@ def problem(request: HttpRequest, status: int, message: str) -> HttpResponse:
 
 @api.exception_handler(ConversationNotFound)
 @api.exception_handler(EmployeeNotFound)
-def _not_found(request: HttpRequest, error: ConversationNotFound | EmployeeNotFound) -> HttpResponse:
+@api.exception_handler(MessageNotFound)
+def _not_found(
+    request: HttpRequest, error: ConversationNotFound | EmployeeNotFound | MessageNotFound
+) -> HttpResponse:
     return problem(request, 404, error.sentence)
+
+
+@api.exception_handler(AnswerRunning)
+def _busy(request: HttpRequest, error: AnswerRunning) -> HttpResponse:
+    return problem(request, 409, error.sentence)
 
 
 @api.exception_handler(InvalidCursor)

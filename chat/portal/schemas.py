@@ -27,6 +27,10 @@ class ConversationChanges(Input):
     title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE)]
 
 
+class Version(Input):
+    message_id: UUID
+
+
 class AuthFrame(Schema):
     """The socket's first frame, ready to be sent; camelCase as on the wire."""
 
@@ -86,8 +90,11 @@ class UsageOut(Schema):
 
 
 class MessageOut(Schema):
+    """A message. `siblings`: the ids of its versions, itself among them, oldest first."""
+
     id: UUID
     parent_id: UUID | None
+    siblings: list[UUID]
     client_id: UUID | None
     role: str
     text: str
@@ -98,13 +105,17 @@ class MessageOut(Schema):
     finish_reason: str
     usage: UsageOut | None
     duration_ms: int | None
+    feedback: Literal["up", "down"] | None
+    feedback_comment: str
     created_at: datetime
 
     @staticmethod
     def of(info: MessageInfo) -> "MessageOut":
-        same = MessageOut.model_fields.keys() - {"error", "usage"}
+        same = MessageOut.model_fields.keys() - {"error", "usage", "feedback"}
         plain = {name: getattr(info, name) for name in same}
-        return MessageOut(**plain, error=_problem(info.error_code), usage=_usage(info))
+        return MessageOut(
+            **plain, error=_problem(info.error_code), usage=_usage(info), feedback=info.feedback or None
+        )
 
 
 class ConversationPage(Schema):

@@ -18,6 +18,8 @@ from chat.models import Conversation, Message, MessageRole
 from konstruct.tenancy.door import WorkspaceRef
 from konstruct.tenancy.models import User
 
+ROLES = (MessageRole.USER, MessageRole.ASSISTANT)
+
 
 @contextmanager
 def inside(workspace: WorkspaceRef) -> Iterator[None]:
@@ -42,18 +44,28 @@ class Place(Struct):
 
 def say(conversation_id: UUID, *texts: str) -> list[Message]:
     """Messages in turn, from the end of the conversation's branch on; the first is the user's."""
-    conversation = Conversation.objects.get(id=conversation_id)
-    said = []
+    said: list[Message] = []
     for number, text in enumerate(texts):
-        role = MessageRole.ASSISTANT if number % 2 else MessageRole.USER
-        agent = conversation.agent if number % 2 else None
-        message = Message.objects.create(
-            conversation=conversation, parent_id=conversation.leaf_id, role=role, text=text, agent=agent
-        )
-        conversation.leaf = message
-        said.append(message)
-    conversation.save()
+        leaf = Conversation.objects.get(id=conversation_id).leaf
+        said.append(put(conversation_id, leaf, text, role=ROLES[number % 2]))
     return said
+
+
+def put(conversation_id: UUID, parent: Message | None, text: str, *, role: str | None = None) -> Message:
+    """A message below `parent`, by turns the user's and an answer; its branch is in use then."""
+    conversation = Conversation.objects.get(id=conversation_id)
+    if role is None:
+        role = ROLES[parent is not None and parent.role == MessageRole.USER]
+    message = Message.objects.create(
+        conversation=conversation,
+        parent=parent,
+        role=role,
+        text=text,
+        agent=conversation.agent if role == MessageRole.ASSISTANT else None,
+    )
+    conversation.leaf = message
+    conversation.save()
+    return message
 
 
 @pytest.fixture(autouse=True)

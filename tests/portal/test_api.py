@@ -21,6 +21,8 @@ def endpoints(place: Place) -> list[tuple[str, str, dict[str, str] | None]]:
         ("patch", place.url, {"title": "taken"}),
         ("delete", place.url, None),
         ("get", f"{place.url}/messages", None),
+        ("get", f"{place.url}/messages?all=true", None),
+        ("post", f"{place.url}/select", {"message_id": str(uuid4())}),
     ]
 
 
@@ -212,5 +214,6 @@ def test_the_description_names_every_endpoint(client: Client) -> None:
         "/api/conversations",
         "/api/conversations/{conversation_id}",
         "/api/conversations/{conversation_id}/messages",
+        "/api/conversations/{conversation_id}/select",
     }
     assert b"swagger-ui-init.js" in client.get("/api/docs").content

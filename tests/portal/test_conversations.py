@@ -71,14 +71,8 @@ def test_a_cursor_of_nobody_is_refused(here: Place, cursor: str) -> None:
 
 def test_messages_come_newest_first_with_the_running_answer(here: Place) -> None:
     with inside(here.workspace):
-        (question,) = say(here.conversation_id, "and now?")
-        Message.objects.create(
-            conversation_id=here.conversation_id,
-            parent=question,
-            role=MessageRole.ASSISTANT,
-            status=Status.RUNNING,
-            text="so f",
-        )
+        _, answer = say(here.conversation_id, "and now?", "so f")
+        Message.objects.filter(id=answer.id).update(status=Status.RUNNING)
         page = conversations.messages_page(user_id=here.user.id, conversation_id=here.conversation_id, size=2)
         assert [(m.role, m.text, m.status) for m in page.items] == [
             ("assistant", "so f", "running"),
@@ -100,6 +94,10 @@ def test_someone_elses_conversation_is_not_found(here: Place, neighbour: Place) 
             for function in (conversations.get, conversations.delete, conversations.messages_page):
                 with pytest.raises(ConversationNotFound):
                     function(**whose)
+            with pytest.raises(ConversationNotFound):
+                conversations.messages_page(**whose, everything=True)
+            with pytest.raises(ConversationNotFound):
+                conversations.select_version(**whose, message_id=uuid4())
             with pytest.raises(ConversationNotFound):
                 conversations.rename(**whose, title="mine now")
         assert conversations.agents_of(**theirs) == conversations.agents_of(**unknown)
