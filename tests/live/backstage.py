@@ -16,13 +16,19 @@ OWNER_PASSWORD = "a-long-Password-1"
 
 
 class Backstage:
-    """`with Backstage() as backstage: backstage.workspace(...)`. Every call has committed when it returns."""
+    """`with Backstage() as backstage: backstage.workspace(...)`. Every call has committed when it returns.
+
+    changes: to the environment, where it is not the test run's own database.
+    """
+
+    def __init__(self, **changes: str) -> None:
+        self._changes = changes
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.live.backstage"],
             cwd=ROOT,
-            env=environment(),
+            env=environment(**self._changes),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -63,9 +69,7 @@ class Backstage:
     def conversation(self, person: Person, agent: str | None = None) -> str:
         return str(self._call("make_conversation", slug=person.place.slug, user_id=person.id, agent=agent))
 
-    def seat(
-        self, place: Place, model: str = "echo", *, person: Person | None = None, **agent: Any
-    ) -> Seat:
+    def seat(self, place: Place, model: str = "echo", *, person: Person | None = None, **agent: Any) -> Seat:
         """A conversation of a new person, or of the one given, with an employee of that model."""
         person = person or self.person(place)
         hired = self.hire(place, model, **agent)
@@ -75,11 +79,34 @@ class Backstage:
         """A further conversation of the same person with the same employee."""
         return Seat(seat.person, self.conversation(seat.person, seat.agent), seat.agent)
 
+    def seats(self, place: Place, model: str, count: int, *, people: int = 1) -> list[Seat]:
+        """Many conversations at once, of so many new people in turn, all with one employee of that model."""
+        agent = self.hire(place, model)
+        persons = [self.person(place) for _ in range(people)]
+        owners = [persons[number % people] for number in range(count)]
+        ids = self._call(
+            "make_conversations", slug=place.slug, user_ids=[owner.id for owner in owners], agent=agent
+        )
+        return [Seat(owner, conversation, agent) for owner, conversation in zip(owners, ids, strict=True)]
+
     # --- what is stored -------------------------------------------------------------------------------
 
     def messages(self, seat: Seat) -> list[dict[str, Any]]:
         """All messages of the conversation, oldest first."""
         return list(self._call("messages", slug=seat.person.place.slug, conversation=seat.conversation))
+
+    def messages_of(self, seats: list[Seat]) -> dict[str, list[dict[str, Any]]]:
+        """Of many conversations of one workspace: all messages of each, oldest first."""
+        conversations = [seat.conversation for seat in seats]
+        found: dict[str, list[dict[str, Any]]] = {conversation: [] for conversation in conversations}
+        slug = seats[0].person.place.slug
+        for message in self._call("messages_of", slug=slug, conversations=conversations):
+            found[message["conversation_id"]].append(message)
+        return found
+
+    def connections(self) -> dict[str, int]:
+        """The database's connections by application name."""
+        return dict(self._call("connections"))
 
     def message(self, seat: Seat, message_id: str) -> dict[str, Any]:
         return next(m for m in self.messages(seat) if m["id"] == message_id)
@@ -87,6 +114,10 @@ class Backstage:
     def leaf(self, seat: Seat) -> str | None:
         leaf = self._call("leaf", slug=seat.person.place.slug, conversation=seat.conversation)
         return str(leaf) if leaf else None
+
+    def deafen(self) -> None:
+        """Cut the connections by which servers hear of changes; they are back in a tenth of a second."""
+        self._call("deafen")
 
     # --- changes of access ----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY
 from django.contrib.auth import SESSION_KEY as USER_KEY
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
@@ -59,9 +60,31 @@ def make_conversation(*, slug: str, user_id: str, agent: str | None) -> str:
         return str(Conversation.objects.create(user_id=user_id, agent_id=agent).id)
 
 
+def make_conversations(*, slug: str, user_ids: list[str], agent: str) -> list[str]:
+    with _in(slug):
+        made = Conversation.objects.bulk_create(
+            Conversation(user_id=user_id, agent_id=agent) for user_id in user_ids
+        )
+        return [str(conversation.id) for conversation in made]
+
+
+def messages_of(*, slug: str, conversations: list[str]) -> list[dict[str, Any]]:
+    with _in(slug):
+        found = Message.objects.filter(conversation_id__in=conversations)
+        return list(found.order_by("created_at", "id").values())
+
+
+def connections() -> dict[str, int]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT application_name, count(*) FROM pg_stat_activity GROUP BY 1")
+        return dict(cursor.fetchall())
+
+
 def messages(*, slug: str, conversation: str) -> list[dict[str, Any]]:
     with _in(slug):
-        return list(Message.objects.filter(conversation_id=conversation).order_by("created_at", "id").values())
+        return list(
+            Message.objects.filter(conversation_id=conversation).order_by("created_at", "id").values()
+        )
 
 
 def leaf(*, slug: str, conversation: str) -> str | None:
@@ -104,6 +127,14 @@ def set_password(*, user_id: str, password: str) -> None:
     user = User.objects.get(id=user_id)
     user.set_password(password)
     user.save(update_fields=["password"])
+
+
+def deafen() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'konstruct-listener' AND datname = current_database()"
+        )
 
 
 def command(*, name: str, arguments: list[str]) -> None:

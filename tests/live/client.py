@@ -69,7 +69,7 @@ class Client:
         server: Server,
         seat: Seat | None = None,
         *,
-        auth: Frame | None | str = "honest",
+        auth: Frame | str | None = "honest",
         conversation: str | None = None,
         host: str = "localhost",
         origin: str | None = None,

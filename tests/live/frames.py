@@ -72,7 +72,12 @@ FRAMES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
     ),
     "saved": ({"message_id": is_id, "client_id": is_id_or_null, "reply_id": is_id}, {}),
     "message": (
-        {"message_id": is_id, "role": {"user", "assistant"}.__contains__, "text": is_text, "created_at": is_time},
+        {
+            "message_id": is_id,
+            "role": {"user", "assistant"}.__contains__,
+            "text": is_text,
+            "created_at": is_time,
+        },
         {"agent_id": is_id},
     ),
     "chunk": ({"text": is_text, "message_id": is_id, "offset": is_count}, {}),

@@ -43,13 +43,19 @@ def manage(*arguments: str, **changes: str) -> str:
 
 
 class Server:
-    """`manage.py serve`, or uvicorn. `with Server(...) as server`: up and answering inside."""
+    """`manage.py serve`, or uvicorn. `with Server(...) as server`: up and answering inside.
 
-    def __init__(self, log: Path, *, uvicorn: bool = False, **changes: str) -> None:
+    changed: constants of modules with other values (`tests.live.changed`), {"chat.relay.PACE": 1.0}.
+    """
+
+    def __init__(
+        self, log: Path, *, uvicorn: bool = False, changed: dict[str, float] | None = None, **changes: str
+    ) -> None:
         self.port = free_port()
         self.log = log
         self._changes = changes
         self._uvicorn = uvicorn
+        self._changed = changed
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -69,6 +75,9 @@ class Server:
                 *(sys.executable, "-m", "uvicorn", "konstruct.asgi:application", "--log-level", "warning"),
                 *("--port", str(self.port), "--timeout-graceful-shutdown", "5"),
             ]
+        elif self._changed is not None:
+            values = [f"{name}={value}" for name, value in self._changed.items()]
+            command[1:2] = ["-m", "tests.live.changed", *values, "--"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=environment(**self._changes), stdout=log, stderr=subprocess.STDOUT
@@ -86,6 +95,11 @@ class Server:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -1,0 +1,5 @@
+"""Answers that survive: drops, resumes, several tabs, several processes, crashes, and what they stand on going away.
+
+All with real server processes, an upstream in a process of its own, the embedded PostgreSQL and a real
+Redis-protocol server.
+"""
