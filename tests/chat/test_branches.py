@@ -36,9 +36,7 @@ async def test_regenerate_adds_a_sibling(server: Server, seat: TakeSeat, backsta
     assert backstage.leaf(place) == second.id
 
 
-async def test_regenerate_by_another_employee(
-    server: Server, seat: TakeSeat, backstage: Backstage
-) -> None:
+async def test_regenerate_by_another_employee(server: Server, seat: TakeSeat, backstage: Backstage) -> None:
     place = seat()
     bob = backstage.hire(place.person.place, "length", name="Bob")
     async with Client(server, place) as client:
@@ -165,9 +163,7 @@ async def test_feedback_is_stored_changed_and_taken_back(
 
 
 @pytest.mark.parametrize("comment", ["\x00", "a\x00b"])
-async def test_feedback_with_what_cannot_be_stored(
-    server: Server, seat: TakeSeat, comment: str
-) -> None:
+async def test_feedback_with_what_cannot_be_stored(server: Server, seat: TakeSeat, comment: str) -> None:
     """PostgreSQL keeps no NUL: taken out or refused as the client's mistake, not an error of ours."""
     async with Client(server, seat()) as client:
         answer = await client.ask("hello")

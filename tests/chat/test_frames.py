@@ -154,9 +154,7 @@ async def test_the_own_conversation_id_may_be_named(server: Server, seat: TakeSe
 
 
 @pytest.mark.parametrize("letter", ["x", "é"])
-async def test_the_longest_message(
-    server: Server, seat: TakeSeat, backstage: Backstage, letter: str
-) -> None:
+async def test_the_longest_message(server: Server, seat: TakeSeat, backstage: Backstage, letter: str) -> None:
     """Blanks around it do not count, nor do they stay."""
     place = seat("length")
     text = letter * 32_000
@@ -177,9 +175,7 @@ async def test_characters_are_code_points(server: Server, seat: TakeSeat, backst
 
 
 @pytest.mark.parametrize("kind", ["message", "edit"])
-async def test_a_message_too_long(
-    server: Server, seat: TakeSeat, backstage: Backstage, kind: str
-) -> None:
+async def test_a_message_too_long(server: Server, seat: TakeSeat, backstage: Backstage, kind: str) -> None:
     place = seat()
     async with Client(server, place) as client:
         extra = {"messageId": SOME_ID} if kind == "edit" else {}

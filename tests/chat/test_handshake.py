@@ -276,7 +276,9 @@ async def test_a_signed_in_browser_gets_in_until_it_signs_out(
     password = "a-long-Password-1"
     person = backstage.person(acme, password=password)
     place = backstage.seat(acme, person=person)
-    async with httpx.AsyncClient(base_url=server.url, headers={"Host": f"localhost:{server.port}"}) as browser:
+    async with httpx.AsyncClient(
+        base_url=server.url, headers={"Host": f"localhost:{server.port}"}
+    ) as browser:
         await browser.get("/sign-in/")
         form = {"username": person.email, "password": password, **csrf(browser)}
         assert (await browser.post("/sign-in/", data=form)).status_code == 302

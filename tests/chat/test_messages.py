@@ -14,9 +14,7 @@ from tests.live.servers import Server
 from tests.upstream import Upstream
 
 
-async def test_a_message_is_answered_in_order(
-    server: Server, seat: TakeSeat, backstage: Backstage
-) -> None:
+async def test_a_message_is_answered_in_order(server: Server, seat: TakeSeat, backstage: Backstage) -> None:
     place = seat()
     async with Client(server, place) as client:
         answer = await client.ask("one two three")
@@ -34,7 +32,11 @@ async def test_a_message_is_answered_in_order(
     assert done["usage"]["prompt_tokens"] > 3
 
     question, reply = backstage.messages(place)
-    assert (question["id"], question["role"], question["text"]) == (saved["message_id"], "user", "one two three")
+    assert (question["id"], question["role"], question["text"]) == (
+        saved["message_id"],
+        "user",
+        "one two three",
+    )
     assert (reply["id"], reply["role"], reply["text"]) == (answer.id, "assistant", answer.text)
     assert (reply["parent_id"], reply["status"]) == (question["id"], "complete")
     assert reply["agent_id"] == place.agent
@@ -77,9 +79,7 @@ async def test_text_is_stored_and_answered_as_it_was_typed(
     assert [m["text"] for m in backstage.messages(place)] == [text, text]
 
 
-async def test_what_a_model_writes_in_unicode(
-    server: Server, seat: TakeSeat, backstage: Backstage
-) -> None:
+async def test_what_a_model_writes_in_unicode(server: Server, seat: TakeSeat, backstage: Backstage) -> None:
     """Offsets count code points; half a surrogate pair and NUL never reach anybody."""
     place = seat("unicode")
     async with Client(server, place) as client:
@@ -249,9 +249,7 @@ async def test_a_second_message_while_one_is_answered_is_refused_and_then_works(
     assert [m["text"] for m in backstage.messages(place) if m["role"] == "user"] == ["first", "second"]
 
 
-async def test_a_refused_message_may_be_sent_again_under_the_same_id(
-    server: Server, seat: TakeSeat
-) -> None:
+async def test_a_refused_message_may_be_sent_again_under_the_same_id(server: Server, seat: TakeSeat) -> None:
     mine = str(uuid4())
     async with Client(server, seat("lorem-20-40")) as client:
         await client.say("first")
@@ -374,7 +372,7 @@ async def test_an_answer_nobody_follows_does_not_hold_up_the_next_socket(
 async def until_settled(backstage: Backstage, place: Seat, message_id: str) -> None:
     """Wait until the answer is no longer running in the database: no socket is there to tell it."""
     async with asyncio.timeout(15):
-        while backstage.message(place, message_id)["status"] == "running":
+        while backstage.message(place, message_id)["status"] == "running":  # noqa: ASYNC110  (another process's doing)
             await asyncio.sleep(0.05)
 
 

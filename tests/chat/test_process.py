@@ -28,9 +28,7 @@ async def stored(backstage: Backstage, place: Seat, length: int) -> str:
             await asyncio.sleep(0.05)
 
 
-async def test_killed_in_the_middle_of_an_answer(
-    serve: Serve, seat: TakeSeat, backstage: Backstage
-) -> None:
+async def test_killed_in_the_middle_of_an_answer(serve: Serve, seat: TakeSeat, backstage: Backstage) -> None:
     place = seat("lorem-2000-20")
     silent = seat("hang-first")
     server = await serve()

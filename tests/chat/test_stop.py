@@ -13,9 +13,7 @@ from tests.upstream import Upstream
 LONG = "lorem-2000-100"
 
 
-async def test_the_asker_stops_the_answer(
-    server: Server, seat: TakeSeat, backstage: Backstage
-) -> None:
+async def test_the_asker_stops_the_answer(server: Server, seat: TakeSeat, backstage: Backstage) -> None:
     place = seat(LONG)
     async with Client(server, place) as client:
         await client.say("write a lot")
@@ -57,9 +55,7 @@ async def test_a_socket_that_came_later_stops_the_answer_without_following_it(
             assert (await asker.answer(2)).status == "stopped"
 
 
-async def test_stop_closes_the_providers_stream(
-    server: Server, seat: TakeSeat, upstream: Upstream
-) -> None:
+async def test_stop_closes_the_providers_stream(server: Server, seat: TakeSeat, upstream: Upstream) -> None:
     """So that no token is paid for that nobody reads."""
     mark = str(uuid4())
     async with Client(server, seat(LONG)) as client:
@@ -80,7 +76,7 @@ async def test_stop_before_the_first_token(
         await client.say(mark)
         await client.until("saved")
         async with asyncio.timeout(10):
-            while not requests_with(upstream, mark):
+            while not requests_with(upstream, mark):  # noqa: ASYNC110  (another process's doing)
                 await asyncio.sleep(0.01)
         stopped = time.monotonic()
         await client.send({"type": "stop"})
@@ -90,9 +86,7 @@ async def test_stop_before_the_first_token(
     assert backstage.message(place, answer.id)["status"] == "stopped"
 
 
-async def test_stop_right_behind_the_message(
-    server: Server, seat: TakeSeat, backstage: Backstage
-) -> None:
+async def test_stop_right_behind_the_message(server: Server, seat: TakeSeat, backstage: Backstage) -> None:
     """Before anything is stored: either it is too early, or the answer ends; never half of each."""
     place = seat("lorem-20-40")
     for _ in range(5):
@@ -168,7 +162,7 @@ def requests_with(upstream: Upstream, text: str) -> list[dict[str, object]]:
 async def provider_closed(upstream: Upstream, mark: str, since: float) -> None:
     """The upstream saw the connection close within a second of `since`."""
     async with asyncio.timeout(5):
-        while requests_with(upstream, mark)[0]["closed_early"] is None:
+        while requests_with(upstream, mark)[0]["closed_early"] is None:  # noqa: ASYNC110  (another process's doing)
             await asyncio.sleep(0.01)
     request = requests_with(upstream, mark)[0]
     assert request["closed_early"] is True

@@ -13,9 +13,7 @@ from tests.live.people import Place
 
 
 @pytest.mark.slow
-async def test_under_uvicorn(
-    serve: Serve, seat: TakeSeat, backstage: Backstage, new_place: Place
-) -> None:
+async def test_under_uvicorn(serve: Serve, seat: TakeSeat, backstage: Backstage, new_place: Place) -> None:
     server = await serve(uvicorn=True)
     place = seat()
     async with Client(server, place) as client:
