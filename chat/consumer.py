@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from chat import lookups, protocol
+from chat.desk import Asked
 from chat.hub import Room
 from chat.inbound import InboundMessage, Sender
 from chat.limits import RateLimit
@@ -136,8 +137,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         """Say `ready`, and hear of the conversation from now on."""
         room = Room(identity.workspace.schema_name, opened.id)
         active, last = opened.active, opened.last_message_id
-        turn = self.process.hub.turn(room)
-        if turn is not None and turn.begun:
+        if (turn := self.process.turns.begun(room)) is not None:
             active, last = protocol.Active(turn.reply_id, turn.reply_to), turn.reply_id
         self.identity, self.opened, self.room = identity, opened, room
         self.outbox.resumes = active.message_id if active else None
@@ -175,7 +175,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             self.process.desk.regenerate, frame, text="", agent_id=frame.agent_id, reply_to=frame.message_id
         )
 
-    async def _turn(self, begin: Callable[..., None], frame: protocol.ClientFrame, **said: Any) -> None:
+    async def _turn(self, begin: Callable[[Asked], None], frame: protocol.ClientFrame, **said: Any) -> None:
         """Hand what was said over to the desk, if the user's rate allows."""
         identity = self._identity
         wait = self.process.messages.wait(identity.user_id)
@@ -197,11 +197,13 @@ class ChatConsumer(AsyncWebsocketConsumer):
         )
         default = self.opened.agent if self.opened else None
         begin(
-            workspace=identity.workspace,
-            inbound=inbound,
-            agent_id=inbound.agent_id or (default.id if default else None),
-            asker=self.outbox,
-            ref=frame.ref,
+            Asked(
+                workspace=identity.workspace,
+                inbound=inbound,
+                agent_id=inbound.agent_id or (default.id if default else None),
+                asker=self.outbox,
+                ref=frame.ref,
+            )
         )
 
     async def _on_stop(self, frame: protocol.Stop) -> None:

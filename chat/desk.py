@@ -6,6 +6,7 @@ import uuid
 from uuid import UUID
 
 from django.conf import settings
+from msgspec import Struct
 
 from chat import answers, records, settlement
 from chat.generation import Deadlines, Halt
@@ -14,79 +15,53 @@ from chat.inbound import InboundMessage
 from chat.outbox import Outbox
 from chat.protocol import Code, Error, Typing, with_ref
 from chat.relay import Relay
-from chat.turns import Begin, Turn
+from chat.turns import Begin, Turn, Turns
 from konstruct.tenancy.door import WorkspaceRef, in_workspace
 
 logger = logging.getLogger(__name__)
 
 
-class Desk:
-    """The turns of this process. Used on the event loop only."""
+class Asked(Struct, frozen=True, kw_only=True):
+    """What somebody wants said. `agent_id`: who will most likely answer, for `typing`; `asker`: where the
+    direct answers go, with `ref`."""
 
-    def __init__(self, hub: Hub, relay: Relay | None) -> None:
-        self.hub = hub
+    workspace: WorkspaceRef
+    inbound: InboundMessage
+    agent_id: UUID | None
+    asker: Outbox
+    ref: str | None
+
+
+class Desk:
+    """Begins and stops the turns of this process. Used on the event loop only."""
+
+    def __init__(self, hub: Hub, turns: Turns, relay: Relay | None) -> None:
+        self._hub = hub
+        self._turns = turns
         self._relay = relay
         self._tasks: dict[asyncio.Task[None], Turn] = {}
         self._closing = False
         self._hurried = False
 
-    def say(
-        self,
-        *,
-        workspace: WorkspaceRef,
-        inbound: InboundMessage,
-        agent_id: UUID | None,
-        asker: Outbox,
-        ref: str | None,
-    ) -> None:
-        """A user's message. `agent_id`: who will most likely answer, for `typing`.
+    def say(self, asked: Asked) -> None:
+        """A user's message.
 
         The ids follow from the client's own id, where it gave one: so `typing` can go out before the
         database is asked and still names, for a message sent twice, the ids of the first time.
         """
-        room_id, client_id = inbound.thread_id, inbound.client_id
+        room_id, client_id = asked.inbound.thread_id, asked.inbound.client_id
         message_id = uuid.uuid5(room_id, f"{client_id}/message") if client_id else uuid.uuid4()
         reply_id = uuid.uuid5(room_id, f"{client_id}/reply") if client_id else uuid.uuid4()
-        self._start(
-            workspace, inbound, records.begin_message, message_id, reply_id, message_id, agent_id, asker, ref
-        )
+        self._start(asked, records.begin_message, message_id, reply_id, reply_to=message_id)
 
-    def edit(
-        self,
-        *,
-        workspace: WorkspaceRef,
-        inbound: InboundMessage,
-        agent_id: UUID | None,
-        asker: Outbox,
-        ref: str | None,
-    ) -> None:
+    def edit(self, asked: Asked) -> None:
         """Another form of the user's message `inbound.reply_to`, and an answer to it."""
         message_id = uuid.uuid4()
-        self._start(
-            workspace, inbound, records.begin_edit, message_id, uuid.uuid4(), message_id, agent_id, asker, ref
-        )
+        self._start(asked, records.begin_edit, message_id, uuid.uuid4(), reply_to=message_id)
 
-    def regenerate(
-        self,
-        *,
-        workspace: WorkspaceRef,
-        inbound: InboundMessage,
-        agent_id: UUID | None,
-        asker: Outbox,
-        ref: str | None,
-    ) -> None:
-        """Another answer beside the answer `inbound.reply_to`."""
-        self._start(
-            workspace,
-            inbound,
-            records.begin_regenerate,
-            uuid.uuid4(),
-            uuid.uuid4(),
-            None,
-            agent_id,
-            asker,
-            ref,
-        )
+    def regenerate(self, asked: Asked) -> None:
+        """Another answer beside the answer `inbound.reply_to`. To what, only the database knows."""
+        self._start(asked, records.begin_regenerate, uuid.uuid4(), uuid.uuid4(), reply_to=None)
 
     async def stop(
         self, *, workspace: WorkspaceRef, room: Room, user_id: UUID, message_id: UUID | None
@@ -104,7 +79,7 @@ class Desk:
 
     def halt(self, room: Room, message_id: UUID | None) -> bool:
         """End the answer if it is written here. False: it is not."""
-        turn = self.hub.turn(room)
+        turn = self._turns.running(room)
         if turn is None or message_id not in (None, turn.reply_id):
             return False
         turn.halt(Halt.STOPPED)
@@ -125,50 +100,36 @@ class Desk:
         """Wait for running answers no longer."""
         self._hurried = True
 
-    @property
-    def running(self) -> int:
-        return len(self._tasks)
-
     def _start(
-        self,
-        workspace: WorkspaceRef,
-        inbound: InboundMessage,
-        begin: Begin,
-        message_id: UUID,
-        reply_id: UUID,
-        reply_to: UUID | None,
-        agent_id: UUID | None,
-        asker: Outbox,
-        ref: str | None,
+        self, asked: Asked, begin: Begin, message_id: UUID, reply_id: UUID, *, reply_to: UUID | None
     ) -> None:
         if self._closing:
-            asker.push(
-                Error(message="The server restarts. Please send it again.", code=Code.INTERNAL, ref=ref)
-            )
+            sentence = "The server restarts. Please send it again."
+            asked.asker.push(Error(message=sentence, code=Code.INTERNAL, ref=asked.ref))
             return
         turn = Turn(
-            hub=self.hub,
+            hub=self._hub,
+            turns=self._turns,
             relay=self._relay,
-            workspace=workspace,
-            inbound=inbound,
+            workspace=asked.workspace,
+            inbound=asked.inbound,
             begin=begin,
             message_id=message_id,
             reply_id=reply_id,
             deadlines=Deadlines(settings.FIRST_TOKEN_TIMEOUT, settings.IDLE_TIMEOUT, settings.TURN_TIMEOUT),
-            asker=asker,
-            ref=ref,
+            asker=asked.asker,
+            ref=asked.ref,
         )
-        # Where a turn runs already, the database decides whether this is a repetition or one too many;
-        # and what an answer that is to be written anew replies to, only the database knows.
-        if self.hub.take_turn(turn.room, turn) and reply_to is not None:
+        # Where a turn runs already, the database decides whether this is a repetition or one too many.
+        if self._turns.take(turn.room, turn) and reply_to is not None:
             turn.typing_sent = True
             typing = Typing(
-                conversation_id=inbound.thread_id,
+                conversation_id=asked.inbound.thread_id,
                 message_id=reply_id,
                 reply_to=reply_to,
-                agent_id=agent_id,
+                agent_id=asked.agent_id,
             )
-            asker.push(with_ref(typing, ref))
+            asked.asker.push(with_ref(typing, asked.ref))
         task = asyncio.get_running_loop().create_task(turn.run(), name=f"turn {reply_id}")
         self._tasks[task] = turn
         task.add_done_callback(self._ended)

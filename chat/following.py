@@ -12,6 +12,7 @@ from chat.outbox import Outbox
 from chat.protocol import Code, Error
 from chat.relay import Relay
 from chat.stream import Answer
+from chat.turns import Turns
 from konstruct.tenancy.door import WorkspaceRef, in_workspace
 
 logger = logging.getLogger(__name__)
@@ -20,8 +21,9 @@ logger = logging.getLogger(__name__)
 class Following:
     """What is followed in this process. Used on the event loop only."""
 
-    def __init__(self, hub: Hub, relay: Relay | None) -> None:
+    def __init__(self, hub: Hub, turns: Turns, relay: Relay | None) -> None:
         self._hub = hub
+        self._turns = turns
         self._relay = relay
         self._mirrors: dict[UUID, Mirror] = {}
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
@@ -102,8 +104,7 @@ class Following:
 
     def _here(self, room: Room, message_id: UUID) -> Answer | None:
         """The answer as this process writes or mirrors it."""
-        turn = self._hub.turn(room)
-        if turn is not None and turn.begun and turn.reply_id == message_id:
+        if (turn := self._turns.begun(room, message_id)) is not None:
             return turn.answer
         mirror = self._mirrors.get(message_id)
         return mirror.answer if mirror is not None else None

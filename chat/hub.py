@@ -1,6 +1,5 @@
-"""Who follows which conversation in this process, and the turns that run in it."""
+"""Who follows which conversation in this process."""
 
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from msgspec import Struct
@@ -8,9 +7,6 @@ from msgspec import Struct
 from chat.outbox import Outbox
 from chat.protocol import ServerFrame
 from konstruct.tenancy.door import WorkspaceRef
-
-if TYPE_CHECKING:
-    from chat.turns import Turn
 
 
 class Room(Struct, frozen=True):
@@ -29,11 +25,10 @@ class Gathering(Struct):
 
 
 class Hub:
-    """The sockets and running turns of this process, by conversation. Used on the event loop only."""
+    """The sockets of this process, by conversation. Used on the event loop only."""
 
     def __init__(self) -> None:
         self._gatherings: dict[Room, Gathering] = {}
-        self._turns: dict[Room, Turn] = {}
 
     def join(self, room: Room, outbox: Outbox, *, workspace: WorkspaceRef, user_id: UUID) -> None:
         """From now on the outbox hears all that happens in the conversation."""
@@ -65,19 +60,3 @@ class Hub:
         for outbox in self.sockets(room):
             if outbox is not but:
                 outbox.push(frame)
-
-    def turn(self, room: Room) -> "Turn | None":
-        """The turn that runs in this conversation, in this process."""
-        return self._turns.get(room)
-
-    def take_turn(self, room: Room, turn: "Turn") -> bool:
-        """Note the running turn. False: there is one already."""
-        return self._turns.setdefault(room, turn) is turn
-
-    def set_turn(self, room: Room, turn: "Turn") -> None:
-        """Note the turn that the database has let begin; whatever was noted before it has ended there."""
-        self._turns[room] = turn
-
-    def end_turn(self, room: Room, turn: "Turn") -> None:
-        if self._turns.get(room) is turn:
-            del self._turns[room]

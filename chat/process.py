@@ -20,6 +20,7 @@ from chat.limits import RateLimit
 from chat.presence import Presence
 from chat.protocol import Close, ConversationChanged
 from chat.relay import Relay
+from chat.turns import Turns
 from konstruct.tenancy.access import ACCESS_CHANNEL, Listener, Withdrawn
 from konstruct.tenancy.door import close_door, in_shared, in_workspace
 from konstruct.tenancy.sockets import still_holds
@@ -40,8 +41,9 @@ class Process:
     def __init__(self) -> None:
         self.hub = Hub()
         self.relay = Relay(settings.REDIS_URL) if settings.REDIS_URL else None
-        self.desk = Desk(self.hub, self.relay)
-        self.following = Following(self.hub, self.relay)
+        self.turns = Turns()
+        self.desk = Desk(self.hub, self.turns, self.relay)
+        self.following = Following(self.hub, self.turns, self.relay)
         self.presence = Presence(connections_per_user=settings.CONNECTIONS_PER_USER)
         self.messages = RateLimit(settings.MESSAGES_PER_MINUTE)
         self._tasks: set[asyncio.Task[None]] = set()

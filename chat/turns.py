@@ -39,6 +39,7 @@ class Turn:
         self,
         *,
         hub: Hub,
+        turns: "Turns",
         relay: Relay | None,
         workspace: WorkspaceRef,
         inbound: InboundMessage,
@@ -59,6 +60,7 @@ class Turn:
         self.reply_to: UUID | None = None
         self.typing_sent = False
         self._hub = hub
+        self._turns = turns
         self._relay = relay
         self._relaying: asyncio.Task[None] | None = None
         self._begin = begin
@@ -93,7 +95,7 @@ class Turn:
             self._end(self._settled("interrupted"), None)
             raise
         finally:
-            self._hub.end_turn(self.room, self)
+            self._turns.end(self.room, self)
             if self._relaying is not None:
                 # It has the rest and the last entry to send; its own deadlines bound it.
                 await asyncio.wait({self._relaying})
@@ -221,7 +223,7 @@ class Turn:
             reply_to=begun.message_id,
             agent_id=agent_id,
         )
-        self._hub.set_turn(self.room, self)
+        self._turns.set(self.room, self)
         if not self.typing_sent:
             self._tell_asker(typing)
         self._tell_asker(
@@ -253,3 +255,31 @@ class Turn:
 
     def _settled(self, status: str, *, code: str = "", usage: settlement.MaybeUsage = None) -> Settled:
         return settlement.settled(self._generation, status=status, code=code, usage=usage)
+
+
+class Turns:
+    """The running turns of this process, by conversation. Used on the event loop only."""
+
+    def __init__(self) -> None:
+        self._turns: dict[Room, Turn] = {}
+
+    def running(self, room: Room) -> Turn | None:
+        """The turn that runs in this conversation, in this process; it may not have begun yet."""
+        return self._turns.get(room)
+
+    def begun(self, room: Room, reply_id: UUID | None = None) -> Turn | None:
+        """The turn whose answer (this one, where an id is given) is being written here."""
+        turn = self._turns.get(room)
+        return turn if turn is not None and turn.begun and reply_id in (None, turn.reply_id) else None
+
+    def take(self, room: Room, turn: Turn) -> bool:
+        """Note a turn that is about to begin. False: there is one already."""
+        return self._turns.setdefault(room, turn) is turn
+
+    def set(self, room: Room, turn: Turn) -> None:
+        """Note the turn that the database has let begin; whatever was noted before it has ended there."""
+        self._turns[room] = turn
+
+    def end(self, room: Room, turn: Turn) -> None:
+        if self._turns.get(room) is turn:
+            del self._turns[room]

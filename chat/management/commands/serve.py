@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.module_loading import import_string
 
 from chat.process import the_process
+from konstruct.leaving import leave
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Command(BaseCommand):
             raise CommandError("The server did not end in order; its log says why.")
         if self._server.failed_to_listen:
             raise CommandError(f"Port {port} on {host} cannot be listened on: set PORT.")
+        leave()
 
     async def _started(self) -> None:
         loop = asyncio.get_running_loop()

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 from procrastinate.contrib.django import app
 
 from agents import llm
+from konstruct.leaving import leave
 from konstruct.tenancy.door import close_door
 
 
@@ -18,6 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, concurrency: int, **options: Any) -> None:
         asyncio.run(self._work(concurrency))
+        leave()
 
     async def _work(self, concurrency: int) -> None:
         llm.warm()
