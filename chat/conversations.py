@@ -287,7 +287,7 @@ def _branch(conversation: Conversation, cursor: str | None, size: int) -> tuple[
     if start is None:
         return [], False
     with connection.cursor() as database:
-        limits = {"message": start, "conversation": conversation.id, "limit": size + 1}
+        limits: dict[str, UUID | int] = {"message": start, "conversation": conversation.id, "limit": size + 1}
         database.execute(_BRANCH, limits)
         ids = [row[0] for row in database.fetchall()]
     found = messages.in_bulk(ids)

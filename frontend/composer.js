@@ -1,7 +1,7 @@
 // The box one writes in. Enter sends, Shift+Enter makes a line, Escape or the button stops an answer.
 
+import { whyTooLong } from "konstruct/limits";
 import { t } from "konstruct/page";
-import { countPoints } from "konstruct/points";
 
 const TALLEST = 240;
 
@@ -12,20 +12,17 @@ export class Composer {
   #stopButton;
   #hint;
   #on;
-  #limits;
   #running = false;
   #waitUntil = 0;
   #countdown;
 
   /**
    * @param {HTMLFormElement} form
-   * @param {object} on      send(text), stop(), draft(text)
-   * @param {object} limits  text: characters a message, frame: bytes a frame
+   * @param {object} on  send(text), stop(), draft(text)
    */
-  constructor(form, on, limits) {
+  constructor(form, on) {
     this.#form = form;
     this.#on = on;
-    this.#limits = limits;
     this.#text = form.querySelector("textarea");
     this.#sendButton = form.querySelector("#send");
     this.#stopButton = form.querySelector("#stop");
@@ -116,15 +113,9 @@ export class Composer {
   #submit() {
     const text = this.#text.value.trim();
     if (!text || this.#waits) return;
-    const count = countPoints(text);
     if (this.#running) return this.#say(t("busy"));
-    if (count > this.#limits.text) {
-      const number = (n) => n.toLocaleString();
-      return this.#say(t("too_long", { count: number(count), limit: number(this.#limits.text) }));
-    }
-    // The frame holds the text and some 300 bytes of ids; JSON escapes make the text longer.
-    const bytes = new TextEncoder().encode(JSON.stringify(text)).length + 512;
-    if (bytes > this.#limits.frame) return this.#say(t("too_big"));
+    const problem = whyTooLong(text);
+    if (problem) return this.#say(problem);
     this.#say("");
     this.#text.value = "";
     this.#typed();

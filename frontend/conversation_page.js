@@ -6,10 +6,11 @@ import { avatar, el } from "konstruct/dom";
 import { showConnection, showEmployee, showTitle, startMenu } from "konstruct/head";
 import { api } from "konstruct/http";
 import { Log } from "konstruct/log";
-import { data, t, uuid } from "konstruct/page";
+import { data, t } from "konstruct/page";
 import { Follower } from "konstruct/scroll";
 import { patchConversation, startSidebar } from "konstruct/sidebar";
 import { Socket } from "konstruct/socket";
+import { uuid } from "konstruct/uuid";
 import { Waiting } from "konstruct/waiting";
 
 const faces = new Map(data.agents.map((face) => [face.id, face]));
@@ -17,7 +18,15 @@ const waiting = new Waiting(data.conversation.id);
 const announce = document.getElementById("announce");
 const logBox = document.getElementById("log");
 const follower = new Follower(document.getElementById("scroll"), document.getElementById("down"));
-let olderCursor = data.messages.next_cursor;
+const path = `/conversations/${data.conversation.id}`;
+// Tabs of this browser tell each other which version is looked at; the protocol has no frame for it.
+const tabs = new BroadcastChannel("konstruct");
+// Of the last message of each page fetched: the cursor of what lies above it.
+const cursors = new Map();
+let catching = false;
+let stepping = false;
+let editSent = false;
+let wasRunning = false;
 
 const socket = new Socket(data.conversation.id, {
   frame: heard,
@@ -28,7 +37,24 @@ const socket = new Socket(data.conversation.id, {
   tooBig: () => conversation.takeBackUnsaved({ message: t("too_big") }),
 });
 
-const log = new Log(logBox, { follower, faces, context: () => ({ ready: socket.state.name === "ready" }) });
+const log = new Log(logBox, {
+  follower,
+  faces,
+  context: () => ({
+    ready: socket.state.name === "ready",
+    running: conversation.running !== null || conversation.unsaved.length > 0,
+    versions: (message) => conversation.versions(message),
+  }),
+  on: {
+    step,
+    regenerate: (answer) => conversation.regenerate(answer) ? follower.toEnd() : say(t("not_connected")),
+    edit: saveEdit,
+    draftEdit: (edit) => (waiting.edit = edit),
+    rate: (answer, value, comment) => conversation.rate(answer, value, comment),
+    refused: say,
+    announce: (sentence) => (announce.textContent = sentence),
+  },
+});
 
 const conversation = new Conversation(data.conversation, {
   send: (frame) => socket.send(frame),
@@ -38,11 +64,10 @@ const conversation = new Conversation(data.conversation, {
 
 const composer = new Composer(
   document.getElementById("composer"),
-  { send: say, stop: () => conversation.stop(), draft: (text) => (waiting.draft = text) },
-  data.limits,
+  { send, stop: () => conversation.stop(), draft: (text) => (waiting.draft = text) },
 );
 
-function say(text) {
+function send(text) {
   conversation.say(text, uuid());
   follower.toEnd();
   patchConversation(conversation.id, { updated_at: new Date().toISOString() });
@@ -50,26 +75,85 @@ function say(text) {
 
 /** Begin with a starter. One that ends with a colon ("Make this shorter:") waits for the rest. */
 function open(starter) {
-  if (!starter.trim().endsWith(":")) return say(starter);
+  if (!starter.trim().endsWith(":")) return send(starter);
   composer.put(`${starter.trim()} `);
   composer.focus();
 }
 
 function heard(frame) {
   conversation.apply(frame);
-  if (frame.type === "ready" && conversation.isBehind) catchUp();
+  if (conversation.isBehind) catchUp();
 }
 
-/** Fetch what was said while we were away. */
+/** Fetch what was said while we were away, or elsewhere. */
 async function catchUp() {
-  const path = `/conversations/${conversation.id}`;
+  if (catching) return;
+  catching = true;
   try {
-    const [info, page] = await Promise.all([api("GET", path), api("GET", `${path}/messages`)]);
-    conversation.catchUp(info, page.items);
+    await fetchBranch();
   } catch (error) {
     // The connection was lost again; the next one starts over.
     console.warn("catching up failed", error);
   }
+  catching = false;
+}
+
+/** Show the branch in use as the server has it. */
+async function fetchBranch() {
+  let info, page, moves;
+  do {
+    moves = conversation.moves;
+    [info, page] = await Promise.all([api("GET", path), api("GET", `${path}/messages`)]);
+    // What frames told meanwhile is newer than what was fetched.
+  } while (moves !== conversation.moves);
+  noteCursor(page);
+  conversation.catchUp(info, page.items);
+  lookForOlder();
+}
+
+/** Other devices may have chosen another version while nobody looked here. */
+async function lookAgain() {
+  if (document.hidden || socket.state.name !== "ready" || conversation.running) return;
+  try {
+    const info = await api("GET", path);
+    if (info.leaf_id !== conversation.settledLeaf) catchUp();
+  } catch (error) {
+    console.warn("looking again failed", error);
+  }
+}
+
+/** Show the message's version before or after this one, with all that followed it. */
+async function step(message, by) {
+  const { ids, index } = conversation.versions(message);
+  const wanted = ids[index + by];
+  if (!wanted || stepping) return;
+  stepping = true;
+  try {
+    await api("POST", `${path}/select`, { body: { message_id: wanted } });
+    await fetchBranch();
+    const stepper = (key) => log.view(key)?.element.querySelector(".versions");
+    const shown = () => conversation.branch().find(({ id }) => id === wanted);
+    follower.pinned(stepper(message) ?? logBox, () => shown() && stepper(shown()), () => log.drawNow());
+    announce.textContent = t("version", { number: index + by + 1, count: ids.length });
+    tabs.postMessage(conversation.id);
+  } catch (error) {
+    say(error.status ? error.message : t("not_connected"));
+  }
+  stepping = false;
+}
+
+/** Send the message's other form; out comes a sentence if that cannot be done now. */
+function saveEdit(message, text) {
+  if (conversation.running || conversation.unsaved.length) return t("busy");
+  if (!conversation.edit(message, text)) return t("edit_not_sent");
+  editSent = true;
+  follower.toEnd();
+  return null;
+}
+
+/** Something could not be done. */
+function say(sentence) {
+  composer.refuse(sentence);
 }
 
 function changed(message, { ended = false } = {}) {
@@ -87,8 +171,15 @@ function changed(message, { ended = false } = {}) {
 function showState() {
   const { running } = conversation;
   composer.running = running !== null;
+  // What can be asked for in every message depends on it.
+  if (wasRunning !== (running !== null)) log.redraw(null);
+  wasRunning = running !== null;
   if (running && !running.length) announce.textContent = t("writing", { name: log.nameOf(running) ?? t("employee") });
-  waiting.unsaved = conversation.unsaved;
+  waiting.keepUnsaved(conversation.unsaved);
+  if (editSent && !conversation.isEditOpen) {
+    editSent = false;
+    waiting.edit = null;
+  }
   showTitle(conversation.title);
   patchConversation(conversation.id, { title: conversation.title });
   const face = faces.get(conversation.agentId) ?? null;
@@ -99,8 +190,22 @@ function showState() {
 
 /** The server did not take a message: its text goes back to where it was typed. */
 function refused(message, error) {
+  const sentence = error?.message ?? t("edit_not_sent");
+  if (message?.asked) {
+    editSent = false;
+    if (reopenEdit(message.asked.from, message.text, sentence)) return;
+  }
   if (message) composer.put(message.text);
-  composer.refuse(error.message, error.retry_after ?? 0);
+  composer.refuse(sentence, error?.retry_after ?? 0);
+}
+
+/** Open a message for editing with what was typed before; false if it is not shown. */
+function reopenEdit(id, text, problem = "") {
+  log.drawNow();
+  const original = conversation.find(id);
+  const view = original && log.view(original);
+  view?.startEdit(text, { problem, focus: problem !== "" });
+  return Boolean(view);
 }
 
 function showWelcome(face) {
@@ -114,43 +219,68 @@ function showWelcome(face) {
   logBox.before(el("div", { class: "welcome", id: "welcome" }, avatar(face, true), words, el("ul", { class: "starters" }, ...starters)));
 }
 
-/** Older messages are fetched when their end comes near. */
+function noteCursor(page) {
+  if (page.next_cursor) cursors.set(page.items.at(-1).id, page.next_cursor);
+}
+
+/** Older messages are fetched when their end comes near. Out comes what looks whether it is. */
 function startOlder() {
   const top = el("div", { class: "older", "aria-hidden": "true" });
   logBox.before(top);
+  const look = () => {
+    seen.unobserve(top);
+    seen.observe(top);
+  };
   const seen = new IntersectionObserver(
     async ([entry]) => {
-      if (!entry.isIntersecting || !olderCursor) return;
+      const cursor = cursors.get(conversation.branch()[0]?.id);
+      if (!entry.isIntersecting || !cursor) return;
       seen.unobserve(top);
       try {
-        const page = await api("GET", `/conversations/${conversation.id}/messages?cursor=${olderCursor}`);
-        olderCursor = page.next_cursor;
+        const page = await api("GET", `${path}/messages?cursor=${cursor}`);
+        noteCursor(page);
         follower.holding(() => {
           conversation.merge(page.items);
           log.drawNow();
         });
+        look();
       } catch (error) {
         console.warn("older messages could not be loaded", error);
+        setTimeout(look, 5000);
       }
-      if (olderCursor) seen.observe(top);
     },
     { root: document.getElementById("scroll"), rootMargin: "600px 0px 0px" },
   );
-  seen.observe(top);
+  return look;
+}
+
+/** What was typed in an earlier life of this page, or in a tab that was closed before it was sent. */
+function restore() {
+  composer.put(waiting.draft);
+  for (const { client_id: id, text, isOld } of waiting.takeUnsaved()) {
+    if (isOld) composer.put(text);
+    // It may have been sent: the same id, so that nothing is stored twice.
+    else conversation.say(text, id, { attempts: 1 });
+  }
+  const { edit } = waiting;
+  const isStored = conversation.branch().some(({ role, text }) => role === "user" && text === edit?.text);
+  if (!edit || isStored || !reopenEdit(edit.message_id, edit.text)) waiting.edit = null;
 }
 
 startSidebar();
+noteCursor(data.messages);
 conversation.merge(data.messages.items);
 log.show(conversation);
 startMenu(conversation, {
   renamed: ({ title }) => conversation.apply({ type: "conversation", conversation_id: conversation.id, title }),
 });
-composer.put(waiting.draft);
-// What an earlier life of this page may have sent: the same ids, so that nothing is stored twice.
-for (const { client_id: id, text } of waiting.unsaved) conversation.say(text, id, { attempts: 1 });
+const lookForOlder = startOlder();
+restore();
 if (data.opening) open(data.opening);
 showState();
-if (olderCursor) startOlder();
 follower.toEnd();
+lookForOlder();
 if (matchMedia("(pointer: fine)").matches) composer.focus();
 socket.start();
+tabs.onmessage = ({ data: id }) => id === conversation.id && catchUp();
+document.addEventListener("visibilitychange", lookAgain);

@@ -21,6 +21,22 @@ function svg(tag, attributes, ...children) {
   return node;
 }
 
+// Drawn on 20 by 20, as templates/portal/icons/ are.
+const ICONS = {
+  previous: "M12 5l-5 5 5 5",
+  next: "M8 5l5 5-5 5",
+  copy: "M7.5 7.5h8v9h-8zM12.5 7.5v-4h-8v9h3",
+  done: "M4.5 10.5l3.5 3.5 7.5-8",
+  regenerate: "M16 10a6 6 0 1 1-1.8-4.3M16.2 3v3.6h-3.6",
+  edit: "M4 16l.8-3.4L13 4.4l2.6 2.6-8.2 8.2zM11.4 6l2.6 2.6",
+  up: "M6.5 9l3-5.5c1.3 0 2 .8 1.8 2L11 8h4c.9 0 1.5.8 1.3 1.6l-1.2 5c-.2.8-.8 1.4-1.6 1.4h-7M6.5 8.5H3.5V16h3z",
+  down: "M6.5 11l3 5.5c1.3 0 2-.8 1.8-2L11 12h4c.9 0 1.5-.8 1.3-1.6l-1.2-5C14.9 4.6 14.3 4 13.5 4h-7M6.5 11.5h-3V4h3z",
+};
+
+export function icon(name) {
+  return svg("svg", { class: "icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
+}
+
 /** An employee's face, as templates/portal/avatar.html draws it. */
 export function avatar(face, large = false) {
   const place = { x: 20, y: 20, "text-anchor": "middle", "dominant-baseline": "central", fill: face.ink };

@@ -12,16 +12,21 @@ export class Log {
   #scheduled = false;
   #conversation;
   #context;
+  #on;
 
   /**
    * @param {HTMLElement} box
-   * @param {object} with  follower, faces (by id), context() -> what views need to know beside the message
+   * @param {object} with  follower; faces (by id); context(): what views need to know beside the message
+   *                       (message.js); on: what is asked for in them: step(message, by), regenerate(message),
+   *                       edit(message, text) -> why not, draftEdit(edit), rate(message, value, comment)
+   *                       -> a promise, refused(sentence), announce(sentence)
    */
-  constructor(box, { follower, faces, context }) {
+  constructor(box, { follower, faces, context, on }) {
     this.#box = box;
     this.#follower = follower;
     this.#faces = faces;
     this.#context = context;
+    this.#on = { ...on, faceOf: (message) => faces.get(message.agent_id) };
   }
 
   show(conversation) {
@@ -48,6 +53,7 @@ export class Log {
     const branch = this.#conversation.branch();
     const context = this.#context();
     const keys = new Set(branch.map((message) => message.key));
+    const focused = this.#focusedTool();
     for (const [key, view] of this.#views) {
       if (keys.has(key)) continue;
       view.element.remove();
@@ -65,10 +71,32 @@ export class Log {
     this.#all = false;
     this.#dirty.clear();
     this.#follower.keep();
+    if (focused) this.#focusAgain(focused, branch);
+  }
+
+  /** The view of the message, if it is shown. */
+  view(message) {
+    return this.#views.get(message.key);
+  }
+
+  /** Which of the small buttons has the focus, and in which place of the branch. */
+  #focusedTool() {
+    const tool = document.activeElement?.closest("[data-tool]");
+    const article = tool?.closest("article");
+    if (!article || !this.#box.contains(article)) return null;
+    return { tool, name: tool.dataset.tool, index: [...this.#box.children].indexOf(article) };
+  }
+
+  /** Another version has taken the place: the same button there gets the focus. */
+  #focusAgain({ tool, name, index }, branch) {
+    if (tool.isConnected && document.activeElement === tool) return;
+    const place = branch[Math.min(index, branch.length - 1)];
+    const twin = place && this.view(place)?.element.querySelector(`[data-tool=${name}]`);
+    twin?.focus({ preventScroll: true });
   }
 
   #make(message) {
-    const view = message.role === "user" ? new UserMessage(message) : new Answer(message, this.#faces.get(message.agent_id));
+    const view = message.role === "user" ? new UserMessage(message, this.#on) : new Answer(message, this.#on);
     this.#views.set(message.key, view);
     return view;
   }

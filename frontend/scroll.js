@@ -44,6 +44,17 @@ export class Follower {
     this.#box.scrollTo({ top: this.#box.scrollHeight, behavior: smooth && !calm ? "smooth" : "instant" });
   }
 
+  /** Run `change`, and leave `before` (or `after()`, which takes its place) where it is seen. */
+  pinned(before, after, change) {
+    const top = before.getBoundingClientRect().top;
+    change();
+    const now = after()?.getBoundingClientRect().top ?? top;
+    this.#box.scrollTop += now - top;
+    this.#last = this.#box.scrollTop;
+    this.#follows = this.#distance <= NEAR;
+    this.#down.hidden = this.#follows;
+  }
+
   /** Run `grow`, which adds content above, and leave what is seen where it is. */
   holding(grow) {
     const fromEnd = this.#box.scrollHeight - this.#box.scrollTop;

@@ -3,6 +3,7 @@
 import { api } from "konstruct/http";
 import { el } from "konstruct/dom";
 import { data, daysAgo, debounce, t } from "konstruct/page";
+import { forgetAll } from "konstruct/waiting";
 
 const list = document.getElementById("conversations");
 const search = document.getElementById("search");
@@ -110,6 +111,7 @@ export function startSidebar() {
   draw();
   startDrawer();
   startMenus();
+  document.getElementById("sign-out").addEventListener("submit", forgetAll);
   search.addEventListener("input", debounce(250, () => {
     words = search.value.trim();
     load(null);

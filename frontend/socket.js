@@ -35,8 +35,10 @@ export class Socket {
     this.#onFrame = frame;
     this.#onState = state;
     this.#onTooBig = tooBig;
-    addEventListener("online", () => this.retry());
-    document.addEventListener("visibilitychange", () => document.hidden || this.retry());
+    // A network that changes, or a computer that slept, may have cut the connection without a word.
+    addEventListener("online", () => this.#look());
+    addEventListener("offline", () => this.#look());
+    document.addEventListener("visibilitychange", () => document.hidden || this.#look());
     addEventListener("pagehide", () => this.#drop());
     // A page that comes back from the back/forward cache has lost its socket.
     addEventListener("pageshow", (event) => event.persisted && this.#connect());
@@ -49,6 +51,12 @@ export class Socket {
   /** Try again now, if it is waiting to. */
   retry() {
     if (this.state.name === "offline") this.#connect();
+  }
+
+  /** See whether the connection stands: at once, if it should; by a new one, if it is waited for. */
+  #look() {
+    if (this.state.name === "ready") this.#ping();
+    else if (navigator.onLine) this.retry();
   }
 
   /** Send a frame; false if the socket is not ready. */
@@ -93,6 +101,7 @@ export class Socket {
 
   #heard(frame) {
     clearTimeout(this.#timers.pong);
+    this.#timers.pong = null;
     if (frame.type === "ready") {
       clearTimeout(this.#timers.handshake);
       this.#rejections = 0;
@@ -104,7 +113,7 @@ export class Socket {
   }
 
   #ping() {
-    if (!this.send({ type: "ping" })) return;
+    if (this.#timers.pong || !this.send({ type: "ping" })) return;
     this.#timers.pong = setTimeout(() => this.#lost(), PONG_LIMIT);
   }
 

@@ -1,7 +1,7 @@
 """The HTTP API's JSON, in and out. Names are snake_case, ids are UUIDs in text form (PROTOCOL.md)."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from uuid import UUID
 
 from ninja import Schema
@@ -112,9 +112,10 @@ class MessageOut(Schema):
     @staticmethod
     def of(info: MessageInfo) -> "MessageOut":
         same = MessageOut.model_fields.keys() - {"error", "usage", "feedback"}
+        feedback = cast(Literal["up", "down"] | None, info.feedback or None)
         plain = {name: getattr(info, name) for name in same}
         return MessageOut(
-            **plain, error=_problem(info.error_code), usage=_usage(info), feedback=info.feedback or None
+            **plain, error=_problem(info.error_code), usage=_usage(info), feedback=feedback
         )
 
 

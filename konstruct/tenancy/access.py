@@ -71,7 +71,8 @@ class Listener:
                 delay = min(delay * 2, 5.0)
 
     async def _listen(self) -> None:
-        async with await psycopg.AsyncConnection.connect(autocommit=True, **connection_parameters()) as listening:
+        connecting = psycopg.AsyncConnection.connect(autocommit=True, **connection_parameters())
+        async with await connecting as listening:
             for channel in self._hear:
                 await listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
             if self._lost_at is not None:
