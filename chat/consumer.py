@@ -190,7 +190,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             id=uuid4(),
             tenant_id=identity.workspace.id,
             channel="web",
-            sender=Sender(identity.user_id, identity.name),
+            sender=Sender(identity.user_id, identity.name, identity.session),
             timestamp=datetime.now(UTC),
             thread_id=self._room.conversation_id,
             **said,

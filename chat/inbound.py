@@ -8,10 +8,12 @@ from msgspec import Struct, field
 
 
 class Sender(Struct, frozen=True):
-    """Who speaks: a user of the shared schema, by the name they go by."""
+    """Who speaks: a user of the shared schema, by the name they go by. `session`: the fingerprint of the
+    session that must still live for the message to be taken, where the channel knows one."""
 
     user_id: UUID
     display_name: str
+    session: str | None = None
 
 
 class InboundMessage(Struct, frozen=True, kw_only=True):

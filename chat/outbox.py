@@ -99,9 +99,14 @@ class Outbox:
 
     def _pumped(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            # The peer is gone; the consumer's disconnect does the rest.
-            logger.info("A socket could not be written to (%s)", type(error).__name__)
             self._closed = True
+            for cursor in self._cursors:
+                cursor.answer.forget(self)
+            if isinstance(error, OSError):
+                # The peer is gone; the consumer's disconnect does the rest.
+                logger.info("A socket could not be written to (%s)", type(error).__name__)
+            else:
+                logger.error("A socket's sender failed", exc_info=error)
 
     async def _pump(self) -> None:
         loop = asyncio.get_running_loop()
@@ -122,11 +127,16 @@ class Outbox:
         """Send what is due of each followed answer; return when the next chunk may go, if one waits."""
         due: float | None = None
         for cursor in tuple(self._cursors):
+            # While a chunk is on its way, `follow` may have put another cursor in this one's place.
+            if cursor not in self._cursors:
+                continue
             if cursor.pending and (cursor.not_before <= now or cursor.ended):
                 offset, text = cursor.take()
                 cursor.not_before = now + PACE
                 frame = Chunk(text=text, message_id=cursor.answer.message_id, offset=offset, ref=cursor.ref)
                 await self._send(encode(frame))
+                if cursor not in self._cursors:
+                    continue
             if cursor.pending:
                 due = cursor.not_before if due is None else min(due, cursor.not_before)
             elif cursor.answer.terminal is not None:

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from agents import llm
 from chat import answers, lookups, news
@@ -20,6 +21,7 @@ from chat.limits import RateLimit
 from chat.presence import Presence
 from chat.protocol import Close, ConversationChanged
 from chat.relay import Relay
+from chat.settlement import DATABASE_AWAY
 from chat.turns import Turns
 from konstruct.tenancy.access import ACCESS_CHANNEL, Listener, Withdrawn
 from konstruct.tenancy.door import close_door, in_shared, in_workspace
@@ -47,7 +49,6 @@ class Process:
         self.presence = Presence(connections_per_user=settings.CONNECTIONS_PER_USER)
         self.messages = RateLimit(settings.MESSAGES_PER_MINUTE)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._recheck = asyncio.Event()
         self._started = False
         self.stopping = False
 
@@ -116,24 +117,32 @@ class Process:
             )
 
     def _gap(self, seconds: float) -> None:
-        """Nothing was heard for so long: look for what was said."""
-        self._recheck.set()
-        self._spawn(self._catch_up(seconds + GAP_MARGIN), "catch-up")
+        self._spawn(self._after_gap(seconds), "after-gap")
+
+    async def _after_gap(self, seconds: float) -> None:
+        """Nothing was heard for so long: look for what was said, first of all whose access has ended."""
+        await self._check_access()
+        await self._catch_up(seconds + GAP_MARGIN)
 
     async def _catch_up(self, seconds: float) -> None:
+        """Tell each conversation's sockets of the answers that began in the last `seconds`."""
         for room in self.hub.rooms():
             gathering = self.hub.gathering(room)
             if gathering is None:
                 continue
-            missed = await in_workspace(
-                gathering.workspace,
-                lookups.answers_since,
-                conversation_id=room.conversation_id,
-                user_id=gathering.user_id,
-                seconds=seconds,
-            )
-            for reply_id in missed:
-                await self.following.join_in(room=room, reply_id=reply_id, tell_message=True)
+            try:
+                missed = await in_workspace(
+                    gathering.workspace,
+                    lookups.answers_since,
+                    conversation_id=room.conversation_id,
+                    user_id=gathering.user_id,
+                    seconds=seconds,
+                )
+                for reply_id in missed:
+                    await self.following.join_in(room=room, reply_id=reply_id, tell_message=True)
+            except DatabaseError as error:
+                # Of this one only: its workspace was deleted, and its sockets are about to close.
+                logger.warning("A conversation cannot be caught up (%s)", type(error).__name__)
 
     # --- what is done by itself -----------------------------------------------------------------------
 
@@ -145,21 +154,19 @@ class Process:
 
     async def _recheck_access(self) -> None:
         while True:
-            try:
-                async with asyncio.timeout(RECHECK_SECONDS):
-                    await self._recheck.wait()
-            except TimeoutError:
-                pass  # time for the regular look
-            self._recheck.clear()
+            await asyncio.sleep(RECHECK_SECONDS)
+            await self._check_access()
+
+    async def _check_access(self) -> None:
+        """Send off everybody whose access has ended; waits for a database that is away."""
+        while True:
             try:
                 verdicts = await in_shared(still_holds, identities=self.presence.identities())
-            except Exception:
-                # The database is away: nothing is known, so nobody is sent off; looked at again soon.
-                logger.exception("Access could not be checked again")
+                break
+            except DATABASE_AWAY as error:
+                logger.warning("Access cannot be checked (%s)", type(error).__name__)
                 await asyncio.sleep(1.0)
-                self._recheck.set()
-            else:
-                self.presence.dismiss_identities({who for who, holds in verdicts.items() if not holds})
+        self.presence.dismiss_identities({who for who, holds in verdicts.items() if not holds})
 
 
 _process: Process | None = None

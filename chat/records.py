@@ -20,6 +20,7 @@ from chat.answers import interrupt_stale
 from chat.inbound import InboundMessage
 from chat.models import Conversation, Message, MessageRole, Status
 from chat.protocol import Code
+from konstruct.tenancy.sockets import session_holds
 from konstruct.tenancy.workspaces import find_membership
 
 # How far back a branch is read for the prompt; the token budget cuts it further.
@@ -125,7 +126,9 @@ def _busy() -> Refused:
 
 def _lock(inbound: InboundMessage) -> Conversation:
     """The conversation, locked until the transaction ends; its user's access checked anew."""
-    if find_membership(user_id=inbound.sender.user_id, workspace_id=inbound.tenant_id) is None:
+    membership = find_membership(user_id=inbound.sender.user_id, workspace_id=inbound.tenant_id)
+    session = inbound.sender.session
+    if membership is None or (session and not session_holds(fingerprint=session, user=membership.user)):
         raise Refused(Code.FORBIDDEN, "You no longer have access to this workspace.")
     owned = Conversation.objects.select_for_update().filter(
         id=inbound.thread_id, user_id=inbound.sender.user_id

@@ -78,14 +78,14 @@ def session_holds(*, fingerprint: str, user: User) -> bool:
     with connection.cursor() as cursor:
         # The index konstruct_session_fingerprint answers this; its expression must be the same.
         cursor.execute(
-            "SELECT session_key FROM public.django_session"
+            "SELECT session_data FROM public.django_session"
             " WHERE encode(sha256(session_key::bytea), 'hex') = %s AND expire_date > now()",
             [fingerprint],
         )
         row = cursor.fetchone()
     if row is None:
         return False
-    session = import_module(settings.SESSION_ENGINE).SessionStore(row[0])
+    session = import_module(settings.SESSION_ENGINE).SessionStore().decode(row[0])
     return str(session.get("_auth_user_id")) == str(user.pk) and constant_time_compare(
         session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()
     )
