@@ -148,6 +148,8 @@ function saveEdit(message, text) {
   if (!conversation.edit(message, text)) return t("edit_not_sent");
   editSent = true;
   follower.toEnd();
+  // The form goes and the focus with it; on a phone, the box would bring the keyboard back.
+  if (matchMedia("(pointer: fine)").matches) composer.focus();
   return null;
 }
 

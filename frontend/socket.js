@@ -13,6 +13,8 @@ const HANDSHAKE_LIMIT = 15_000;
 const STEADY_AFTER = 10_000;
 const PING_EVERY = 25_000;
 const PONG_LIMIT = 10_000;
+// Where there is reason for doubt.
+const SOON = 3_000;
 
 export class Socket {
   #id;
@@ -55,15 +57,17 @@ export class Socket {
 
   /** See whether the connection stands: at once, if it should; by a new one, if it is waited for. */
   #look() {
-    if (this.state.name === "ready") this.#ping();
+    if (this.state.name === "ready") this.#ping(SOON);
     else if (navigator.onLine) this.retry();
   }
 
   /** Send a frame; false if the socket is not ready. */
   send(frame) {
-    if (this.state.name !== "ready" || this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(JSON.stringify(frame));
-    return true;
+    if (this.state.name !== "ready") return false;
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+    // Closing already; the event that says so can take its time.
+    if (this.#socket.readyState !== WebSocket.OPEN) this.#lost();
+    return this.state.name === "ready";
   }
 
   #set(state) {
@@ -112,9 +116,10 @@ export class Socket {
     if (frame.type !== "pong") this.#onFrame(frame);
   }
 
-  #ping() {
-    if (this.#timers.pong || !this.send({ type: "ping" })) return;
-    this.#timers.pong = setTimeout(() => this.#lost(), PONG_LIMIT);
+  #ping(limit = PONG_LIMIT) {
+    if (!this.send({ type: "ping" })) return;
+    clearTimeout(this.#timers.pong);
+    this.#timers.pong = setTimeout(() => this.#lost(), limit);
   }
 
   #closed(code) {
