@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable
 from uuid import UUID
 
+from django.db import DatabaseError
+
 from agents.employees import NO_EMPLOYEE
 from agents.errors import AgentError
 from chat import answers, settlement
@@ -204,6 +206,11 @@ class Turn:
             except settlement.DATABASE_AWAY as error:
                 # The text is still here; settlement waits for the database and says so if it stays away.
                 logger.warning("A checkpoint failed (%s)", type(error).__name__)
+            except DatabaseError as error:
+                # The workspace was deleted under the answer: nobody can read it, so nobody pays for more.
+                logger.warning("An answer has lost its place (%s)", type(error).__name__)
+                self.halt(Halt.SHUT_DOWN)
+                return
 
     def _announce(self, begun: Begun) -> None:
         """`saved` to who asked, `message` and `typing` to everybody else, and the answer to all."""
