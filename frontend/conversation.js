@@ -27,6 +27,7 @@ export class Conversation {
   #changed;
   #refused;
   #connection = 0;
+  #said = 0;
   #ackedAt = 0;
   /** Whether there are messages that must be fetched (`catchUp`). */
   isBehind = false;
@@ -103,9 +104,10 @@ export class Conversation {
     return this.branch().find((message) => message.status === "running") ?? null;
   }
 
-  /** What was said and is not yet known to be stored; edited forms are not among them. */
+  /** What was said and is not yet known to be stored, in that order; edited forms are not among them. */
   get unsaved() {
-    return [...this.#messages.values()].filter((message) => message.status === "unsaved" && !message.asked);
+    const found = [...this.#messages.values()].filter((message) => message.status === "unsaved" && !message.asked);
+    return found.sort((a, b) => a.order - b.order);
   }
 
   get isEditOpen() {
@@ -131,6 +133,7 @@ export class Conversation {
     const message = this.#put({
       id: clientId, key: clientId, client_id: clientId, parent_id: this.leaf, role: "user", text,
       length: countPoints(text), status: "unsaved", attempts, created_at: new Date().toISOString(),
+      order: (this.#said += 1),
     });
     this.#show(message.id);
     this.#sendNext();
@@ -392,11 +395,20 @@ export class Conversation {
   #remove(message) {
     this.#messages.delete(message.id);
     this.#unplace(message.parent_id, message.id);
+    for (const child of [...this.#messages.values()]) {
+      if (child.parent_id === message.id) this.#move(child, message.parent_id);
+    }
   }
 
+  /** Show the branch that ends there, and below it what was said and still waits to be sent. */
   #show(leaf) {
     if (this.leaf !== leaf) this.moves += 1;
     this.leaf = leaf;
+    const shown = new Set(this.branch());
+    const waiting = this.unsaved.filter((message) => !shown.has(message));
+    if (!waiting.length) return;
+    this.#move(waiting[0], leaf);
+    this.leaf = waiting.at(-1).id;
   }
 
   /** The answer of that id, made if it is new. The branch goes on with it once its question is known. */
@@ -431,7 +443,6 @@ export class Conversation {
     const wasShown = this.branch().includes(message);
     this.#remove(message);
     if (wasShown) this.#show(message.asked ? message.asked.leaf : message.parent_id);
-    for (const child of this.unsaved) if (child.parent_id === message.id) this.#move(child, message.parent_id);
     this.#refused(message.role === "user" ? message : null, error);
     this.#sendNext();
     this.#changed(null);
