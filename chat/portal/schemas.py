@@ -114,9 +114,7 @@ class MessageOut(Schema):
         same = MessageOut.model_fields.keys() - {"error", "usage", "feedback"}
         feedback = cast(Literal["up", "down"] | None, info.feedback or None)
         plain = {name: getattr(info, name) for name in same}
-        return MessageOut(
-            **plain, error=_problem(info.error_code), usage=_usage(info), feedback=feedback
-        )
+        return MessageOut(**plain, error=_problem(info.error_code), usage=_usage(info), feedback=feedback)
 
 
 class ConversationPage(Schema):
