@@ -1,6 +1,6 @@
 """Pictures of the portal for the README, from a running Konstruct with its demo workspace.
 
-    .venv/bin/python scripts/screenshots.py http://127.0.0.1:8000 .konstruct/first-sign-in.json docs/images
+.venv/bin/python scripts/screenshots.py http://127.0.0.1:8000 .konstruct/first-sign-in.json docs/images
 """
 
 import json
@@ -58,7 +58,8 @@ def main(url: str, accounts: Path, target: Path) -> None:
         shoot(browser, state, target, "home", url, viewport=wide)
         shoot(browser, state, target, "conversation", conversation, viewport=wide)
         shoot(browser, state, target, "conversation-dark", conversation, viewport=wide, color_scheme="dark")
-        shoot(browser, state, target, "conversation-phone", conversation, viewport=phone, device_scale_factor=2)
+        sharp = {"viewport": phone, "device_scale_factor": 2}
+        shoot(browser, state, target, "conversation-phone", conversation, **sharp)
         browser.close()
 
 

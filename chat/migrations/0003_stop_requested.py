@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('chat', '0002_feedback'),
+        ("chat", "0002_feedback"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='message',
-            name='stop_requested',
+            model_name="message",
+            name="stop_requested",
             field=models.BooleanField(default=False, editable=False),
         ),
     ]

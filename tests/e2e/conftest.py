@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in here:
         item.add_marker(pytest.mark.e2e)
         if CHROMIUM is None and os.environ.get("REQUIRE_E2E") != "1":
-            item.add_marker(pytest.mark.skip(reason="Chromium is missing (REQUIRE_E2E=1 makes this an error)"))
+            item.add_marker(pytest.mark.skip(reason="no Chromium (REQUIRE_E2E=1 makes this an error)"))
 
 
 @dataclass
@@ -103,7 +103,9 @@ def konstruct() -> Iterator[Running]:
             shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: playwright's loop runs in this thread for as long as it lives, and the
+# asynchronous tests of other modules need one of their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     assert CHROMIUM is not None, "REQUIRE_E2E=1, but there is no Chromium"
     with sync_playwright() as playwright:

@@ -94,7 +94,9 @@ class Tab:
         self.connections += 1
         ready = client.ready
         active, last = ready["active"], ready["last_message_id"]
-        open_ones = [mid for mid, known in self.state.items() if known.role == "assistant" and not known.status]
+        open_ones = [
+            mid for mid, known in self.state.items() if known.role == "assistant" and not known.status
+        ]
         due = dict.fromkeys([*open_ones, *([active["message_id"]] if active else [])])
         if last and (last not in self.state or not self.state[last].status):
             due.setdefault(last)
@@ -150,7 +152,9 @@ class Tab:
         """For a failure: what it follows, and the last frames of its connection."""
         follows = [f for asked in self.follows.values() for f in asked]
         ready = self._client.ready if self._client else None
-        last = [{**f, "text": f.get("text", "")[:12]} for f in (self._client.frames[-6:] if self._client else [])]
+        last = [
+            {**f, "text": f.get("text", "")[:12]} for f in (self._client.frames[-6:] if self._client else [])
+        ]
         return f"tab: connection {self.connections}, ready {ready}, follows {follows}, last frames {last}"
 
     # --- what it waits for ----------------------------------------------------------------------------

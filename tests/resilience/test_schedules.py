@@ -16,13 +16,12 @@ import httpx
 from tests.live.backstage import Backstage
 from tests.live.people import Person, Place, Seat
 from tests.live.servers import Server
-from tests.live.valkey import Valkey
 from tests.resilience.conftest import Serve
 from tests.resilience.tab import Tab, as_plain, plain
 from tests.resilience.upstream import question, whole
 
-# So many on one server, so many over two, each connection to either of them.
-ALONE, TOGETHER = 500, 500
+# So many on one server.
+ALONE = 500
 AT_ONCE = 40
 ONE = os.environ.get("SEED")
 
@@ -180,11 +179,3 @@ async def test_schedules_on_one_server(
 ) -> None:
     seeds = [int(ONE)] * 200 if ONE else list(range(1, ALONE + 1))
     await run(backstage, places, [await serve()], seeds)
-
-
-async def test_schedules_over_two_servers(
-    serve: Serve, backstage: Backstage, places: tuple[Place, Place], valkey: Valkey
-) -> None:
-    seeds = [int(ONE)] * 200 if ONE else list(range(10_001, 10_001 + TOGETHER))
-    servers = await asyncio.gather(serve(REDIS_URL=valkey.url), serve(REDIS_URL=valkey.url))
-    await run(backstage, places, list(servers), seeds)

@@ -46,7 +46,9 @@ def pieces(seed: int) -> list[tuple[float, tuple[str, ...]]]:
     batches = []
     for _ in range(chance.randint(1, 45 if slow < 0.05 else 12)):
         pause = chance.choice([0.0, slow, slow, chance.random() * 2 * slow])
-        deltas = [chance.choice(WORDS if chance.random() < 0.7 else FRAGMENTS) for _ in range(chance.randint(1, 4))]
+        deltas = [
+            chance.choice(WORDS if chance.random() < 0.7 else FRAGMENTS) for _ in range(chance.randint(1, 4))
+        ]
         if chance.random() < 0.1:
             deltas += ["\ud83d", "\ude00"]  # one character over two deltas
         batches.append((pause, tuple(deltas)))
