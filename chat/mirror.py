@@ -18,6 +18,7 @@ from konstruct.tenancy.door import WorkspaceRef, in_workspace
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
+MISSING_SECONDS = 0.1
 
 
 def terminal_frames(conversation_id: UUID, message_id: UUID, stored: Settled) -> tuple[ServerFrame, ...]:
@@ -38,7 +39,7 @@ class Mirror:
     def __init__(
         self, workspace: WorkspaceRef, room: Room, user_id: UUID, message_id: UUID, relay: Relay | None
     ) -> None:
-        self.answer = Answer(message_id)
+        self.answer = Answer(message_id, behind=True)
         self._workspace = workspace
         self._room = room
         self._user_id = user_id
@@ -100,6 +101,9 @@ class Mirror:
                 return
             for piece in slices:
                 if not self._take(piece):
+                    if not piece.last:
+                        # What is missing is stored within a second; there is no hurry to look.
+                        await asyncio.sleep(MISSING_SECONDS)
                     return
 
     def _take(self, piece: Slice) -> bool:

@@ -13,12 +13,16 @@ from chat.protocol import ServerFrame
 
 
 class Answer:
-    """A text that is being written. Appended to by its turn only, on the event loop's thread."""
+    """A text that is being written. Appended to by its turn only, on the event loop's thread.
 
-    __slots__ = ("_listeners", "_pieces", "_starts", "length", "message_id", "terminal")
+    behind: a copy of one that is written elsewhere, so a follower may know more of it already.
+    """
 
-    def __init__(self, message_id: UUID) -> None:
+    __slots__ = ("_listeners", "_pieces", "_starts", "behind", "length", "message_id", "terminal")
+
+    def __init__(self, message_id: UUID, *, behind: bool = False) -> None:
         self.message_id = message_id
+        self.behind = behind
         self.length = 0
         # The frames that end it (`error` and `done`, or `done` alone); None while it is written.
         self.terminal: tuple[ServerFrame, ...] | None = None
@@ -82,7 +86,8 @@ class Cursor:
 
     def __init__(self, answer: Answer, offset: int, ref: str | None = None) -> None:
         self.answer = answer
-        self.offset = min(offset, answer.length)
+        # Of a copy nothing is sent before it has grown past what the follower knows.
+        self.offset = offset if answer.behind else min(offset, answer.length)
         self.ref = ref
         self.not_before = 0.0
 
