@@ -11,7 +11,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from chat import lookups, protocol
 from chat.desk import Asked
-from chat.hub import Room
+from chat.hub import Beginning, Room
 from chat.inbound import InboundMessage, Sender
 from chat.limits import RateLimit
 from chat.lookups import OpenConversation
@@ -87,7 +87,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if not isinstance(frame, protocol.Auth):
             await self._reject("The first frame must be `auth`.", frame.ref)
             return
-        with self.process.presence.watching() as withdrawn:
+        with self.process.presence.watching() as withdrawn, self.process.hub.watching() as begun:
             try:
                 identity = await in_shared(
                     identify,
@@ -118,7 +118,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             sentence = "You have too many connections open."
             await self._refuse(Close.TOO_MANY, Code.RATE_LIMITED, sentence, frame.ref)
         else:
-            self._join(identity, opened, frame.ref)
+            self._join(identity, opened, begun, frame.ref)
 
     async def _find_conversation(self, identity: Identity) -> OpenConversation | None:
         """The conversation of the URL; None: this user has no such conversation."""
@@ -133,8 +133,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
             user_id=identity.user_id,
         )
 
-    def _join(self, identity: Identity, opened: OpenConversation, ref: str | None) -> None:
-        """Say `ready`, and hear of the conversation from now on."""
+    def _join(
+        self, identity: Identity, opened: OpenConversation, begun: list[Beginning], ref: str | None
+    ) -> None:
+        """Say `ready`, and hear of the conversation from now on, and of what has `begun` meanwhile."""
         room = Room(identity.workspace.schema_name, opened.id)
         active, last = opened.active, opened.last_message_id
         if (turn := self.process.turns.begun(room)) is not None:
@@ -147,6 +149,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             )
         )
         self.process.hub.join(room, self.outbox, workspace=identity.workspace, user_id=identity.user_id)
+        for one in begun:
+            if one.room == room and one.reply_id not in (active and active.message_id, last):
+                self.process.join_in(room, one.reply_id, tell_message=one.is_new)
         self.auth_timer.cancel()
         logger.info("Socket of user %s in %s", identity.user_id, identity.workspace.slug)
 

@@ -70,7 +70,7 @@ class Following:
         `tell_message`: whether the user's message is news as well.
         """
         gathering = self._hub.gathering(room)
-        if gathering is None or self._here(room, reply_id) is not None:
+        if gathering is None or self._turns.begun(room, reply_id) is not None:
             return
         exchange = await in_workspace(
             gathering.workspace,
@@ -79,9 +79,13 @@ class Following:
             user_id=gathering.user_id,
             reply_id=reply_id,
         )
-        if exchange is None or self._here(room, reply_id) is not None:
+        if exchange is None or self._turns.begun(room, reply_id) is not None:
             return
-        mirror = Mirror(gathering.workspace, room, gathering.user_id, reply_id, self._relay)
+        # One who opened the conversation meanwhile may have resumed it already: the others want it too.
+        mirror = self._mirrors.get(reply_id)
+        is_new = mirror is None
+        if mirror is None:
+            mirror = Mirror(gathering.workspace, room, gathering.user_id, reply_id, self._relay)
         ended = mirror.show(exchange.answer)
         said, typing = exchange.said, exchange.typing
         for outbox in self._hub.sockets(room):
@@ -91,7 +95,7 @@ class Following:
                 outbox.push(said)
             outbox.push(typing)
             outbox.follow(mirror.answer)
-        if not ended and mirror.answer.followers:
+        if is_new and not ended and mirror.answer.followers:
             self._run(mirror)
 
     async def stop(self) -> None:
@@ -114,10 +118,16 @@ class Following:
         self._mirrors[message_id] = mirror
         task = asyncio.get_running_loop().create_task(mirror.run(), name=f"mirror {message_id}")
         self._tasks[message_id] = task
-        task.add_done_callback(lambda task: self._ended(task, message_id))
+        task.add_done_callback(lambda task: self._ended(task, mirror))
 
-    def _ended(self, task: asyncio.Task[None], message_id: UUID) -> None:
+    def _ended(self, task: asyncio.Task[None], mirror: Mirror) -> None:
+        message_id = mirror.answer.message_id
         self._mirrors.pop(message_id, None)
         self._tasks.pop(message_id, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
             logger.error("Following an answer elsewhere failed", exc_info=error)
+        elif mirror.answer.terminal is None and mirror.answer.followers:
+            # Somebody came in the moment in which it ended because nobody was left.
+            self._run(mirror)

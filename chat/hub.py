@@ -1,5 +1,7 @@
 """Who follows which conversation in this process."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from msgspec import Struct
@@ -24,11 +26,39 @@ class Gathering(Struct):
     outboxes: list[Outbox]
 
 
+class Beginning(Struct, frozen=True):
+    """An answer begins in a room. `is_new`: so does the user's message that it replies to."""
+
+    room: Room
+    reply_id: UUID
+    is_new: bool
+
+
 class Hub:
     """The sockets of this process, by conversation. Used on the event loop only."""
 
     def __init__(self) -> None:
         self._gatherings: dict[Room, Gathering] = {}
+        self._watchers: list[list[Beginning]] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[list[Beginning]]:
+        """Which answers begin while this lasts, here or elsewhere: for a socket that is yet to join.
+
+        Listen first, then read: else what begins between the read and `join` would be missed.
+        """
+        begun: list[Beginning] = []
+        self._watchers.append(begun)
+        try:
+            yield begun
+        finally:
+            # By identity: two that heard the same are equal.
+            self._watchers = [other for other in self._watchers if other is not begun]
+
+    def begins(self, room: Room, reply_id: UUID, *, is_new: bool) -> None:
+        """An answer begins in the conversation: tell those who watch."""
+        for begun in self._watchers:
+            begun.append(Beginning(room, reply_id, is_new))
 
     def join(self, room: Room, outbox: Outbox, *, workspace: WorkspaceRef, user_id: UUID) -> None:
         """From now on the outbox hears all that happens in the conversation."""

@@ -31,7 +31,8 @@ class Presence:
         try:
             yield heard
         finally:
-            self._watchers.remove(heard)
+            # By identity: all that heard the same are equal, and it is another one's that would go.
+            self._watchers = [other for other in self._watchers if other is not heard]
 
     def enter(self, who: object, identity: Identity, dismiss: Dismiss) -> bool:
         """Note the socket. False: its user has too many."""

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -108,12 +109,16 @@ class Process:
             )
         elif isinstance(heard, news.StopAsked):
             self.desk.halt(room, heard.reply_id)
-        elif heard.process != news.THIS_PROCESS and self.hub.gathering(room) is not None:
+        elif heard.process != news.THIS_PROCESS:
+            is_new = heard.message_id is not None
+            self.hub.begins(room, heard.reply_id, is_new=is_new)
+            self.join_in(room, heard.reply_id, tell_message=is_new)
+
+    def join_in(self, room: Room, reply_id: UUID, *, tell_message: bool) -> None:
+        """An answer began that this conversation's sockets have not all been told of: they are."""
+        if self.hub.gathering(room) is not None:
             self._spawn(
-                self.following.join_in(
-                    room=room, reply_id=heard.reply_id, tell_message=heard.message_id is not None
-                ),
-                "join-in",
+                self.following.join_in(room=room, reply_id=reply_id, tell_message=tell_message), "join-in"
             )
 
     def _gap(self, seconds: float) -> None:

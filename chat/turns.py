@@ -215,7 +215,8 @@ class Turn:
     def _announce(self, begun: Begun) -> None:
         """`saved` to who asked, `message` and `typing` to everybody else, and the answer to all."""
         agent_id = begun.employee.id if begun.employee else None
-        if begun.message_id == self.message_id:
+        is_new = begun.message_id == self.message_id
+        if is_new:
             said = NewMessage(
                 message_id=begun.message_id,
                 role="user",
@@ -231,6 +232,7 @@ class Turn:
             agent_id=agent_id,
         )
         self._turns.set(self.room, self)
+        self._hub.begins(self.room, self.reply_id, is_new=is_new)
         if not self.typing_sent:
             self._tell_asker(typing)
         self._tell_asker(
