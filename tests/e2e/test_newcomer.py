@@ -30,7 +30,8 @@ def test_a_question_is_answered_by_the_local_model_as_a_stream(page: Page, konst
     expect(page.get_by_label("Stop the answer")).to_be_hidden(timeout=120_000)
     assert page.evaluate("window.lengths.size") > 5, "the answer came in one piece"
     text = answer.inner_text()
-    assert len(text) > 40
+    # A real model, and a small one: it may answer five sentences with one.
+    assert len(answer.locator(".prose").inner_text().split()) >= 3
 
     page.reload()
     expect(page.locator("#log article")).to_have_count(2)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from dataclasses import dataclass
 from typing import Any, Self
 from uuid import uuid4
@@ -58,10 +59,20 @@ class Answer:
         return next(f for f in self.frames if f["type"] == kind)
 
 
+def _narrow(server: Server) -> dict[str, Any]:
+    """A connected socket that takes little: its small segments keep the peer's send buffer small too."""
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    narrow.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+    narrow.connect(("127.0.0.1", server.port))
+    return {"sock": narrow}
+
+
 class Client:
     """`async with Client(server, seat) as client`: connected, authenticated and `ready` inside.
 
     auth=None: only connected. host: the name in the address; origin: the header, if any.
+    narrow: what it does not read stays with the server, but for some KiB in the systems' buffers.
     """
 
     def __init__(
@@ -75,6 +86,7 @@ class Client:
         origin: str | None = None,
         slash: str = "",
         max_queue: int | None = None,
+        narrow: bool = False,
     ) -> None:
         self.conversation = conversation or (seat.conversation if seat else str(uuid4()))
         self.auth = seat.person.auth() if auth == "honest" and seat else auth
@@ -83,8 +95,7 @@ class Client:
         self.ready: Frame = {}
         self._connect = connect(
             f"ws://{host}:{server.port}/chat/ws/{self.conversation}{slash}",
-            host="127.0.0.1",
-            port=server.port,
+            **(_narrow(server) if narrow else {"host": "127.0.0.1", "port": server.port}),
             origin=origin,  # type: ignore[arg-type]
             proxy=None,
             compression=None,
@@ -92,7 +103,7 @@ class Client:
             open_timeout=PATIENCE,
             close_timeout=2,
             max_size=None,
-            max_queue=max_queue,
+            max_queue=1 if narrow else max_queue,
         )
         self._socket: ClientConnection | None = None
 

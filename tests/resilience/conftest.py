@@ -53,16 +53,19 @@ def serve(
     upstream: UpstreamProcess,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Serve]:
-    """`await serve(REDIS_URL=...)`: a server of the test's own, warm, without limits for a user."""
+    """`await serve(REDIS_URL=...)`: a server of the test's own, warm, without limits for a user.
+
+    scene: the backstage of another database, and a workspace there.
+    """
     mine: list[Server] = []
 
-    async def run(**options: Any) -> Server:
+    async def run(scene: tuple[Backstage, Place] = (backstage, places[0]), **options: Any) -> Server:
         unlimited = {"KONSTRUCT_MESSAGES_PER_MINUTE": "0", "KONSTRUCT_CONNECTIONS_PER_USER": "0"}
         model = {"KONSTRUCT_MODEL": "openai/echo", "KONSTRUCT_API_BASE": upstream.url}
         server = Server(tmp_path_factory.mktemp("server") / "log", **{**unlimited, **model, **options})
         mine.append(server)
         await asyncio.to_thread(server.start)
-        await warm(server, backstage, places[0])
+        await warm(server, *scene)
         return server
 
     yield run

@@ -16,12 +16,13 @@ import httpx
 from tests.live.backstage import Backstage
 from tests.live.people import Person, Place, Seat
 from tests.live.servers import Server
+from tests.live.valkey import Valkey
 from tests.resilience.conftest import Serve
 from tests.resilience.tab import Tab, as_plain, plain
 from tests.resilience.upstream import question, whole
 
-# So many on one server.
-ALONE = 500
+# So many on one server, and as many on two at once: 1,000 in all.
+EACH = 500
 AT_ONCE = 40
 ONE = os.environ.get("SEED")
 
@@ -177,5 +178,14 @@ async def run(
 async def test_schedules_on_one_server(
     serve: Serve, backstage: Backstage, places: tuple[Place, Place]
 ) -> None:
-    seeds = [int(ONE)] * 200 if ONE else list(range(1, ALONE + 1))
+    seeds = [int(ONE)] * 200 if ONE else list(range(1, EACH + 1))
     await run(backstage, places, [await serve()], seeds)
+
+
+async def test_schedules_on_two_servers(
+    serve: Serve, valkey: Valkey, backstage: Backstage, places: tuple[Place, Place]
+) -> None:
+    """Each connection goes to either: what one writes is followed, resumed and stopped in the other."""
+    seeds = [int(ONE)] * 200 if ONE else list(range(EACH + 1, 2 * EACH + 1))
+    servers = await asyncio.gather(serve(REDIS_URL=valkey.url), serve(REDIS_URL=valkey.url))
+    await run(backstage, places, list(servers), seeds)
