@@ -161,7 +161,7 @@ SHARED_APPS = [
 ]
 # One copy in each workspace's schema. The admin's log names the rows it is about, so it is
 # tenant data too: with the table in both places, each entry lands in the schema it is made in.
-TENANT_APPS = ["django.contrib.admin", "agents", "chat"]
+TENANT_APPS = ["django.contrib.admin", "agents", "memory", "chat"]
 INSTALLED_APPS = [*SHARED_APPS, *(app for app in TENANT_APPS if app not in SHARED_APPS)]
 
 TENANT_MODEL = "tenancy.Workspace"

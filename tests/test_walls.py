@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = [
     path
-    for room in ("konstruct", "chat", "agents")
+    for room in ("konstruct", "chat", "agents", "memory")
     for path in sorted((ROOT / room).rglob("*.py"))
     if "migrations" not in path.parts
 ]
