@@ -3,10 +3,10 @@
 import os
 from typing import Any
 
-from django.core.asgi import get_asgi_application
+from konstruct.pages import get_pages
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "konstruct.settings")
-_pages = get_asgi_application()
+_pages = get_pages()
 
 # Only now: these need Django's apps.
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.live import agreement
 from tests.live.backstage import Backstage
-from tests.live.client import Client
+from tests.live.client import Client, made
 from tests.live.people import Place, Seat
 from tests.live.servers import Server, manage
 from tests.upstream import Upstream
@@ -144,3 +145,12 @@ def _clean_logs() -> Iterator[None]:
         said = server.said(before.get(server, 0))
         for sign in ("Traceback", " ERROR ", " CRITICAL ", "Warning:", "was never", '"text"', '"token"'):
             assert sign not in said, f"{sign!r} in a server's log:\n{said[-3000:]}"
+
+
+@pytest.fixture(autouse=True)
+def _told_is_stored(backstage: Backstage) -> Iterator[None]:
+    """After every scenario: what the clients were told equals a fresh fetch over HTTP."""
+    made.clear()
+    yield
+    clients, made[:] = list(made), []
+    agreement.check(clients, backstage)

@@ -17,6 +17,8 @@ from tests.live.servers import Server
 Frame = dict[str, Any]
 # Longer than anything takes on a busy machine; where a deadline matters, tests give their own.
 PATIENCE = 30.0
+# Every client of the running test, for the state check (`tests.live.agreement`).
+made: "list[Client]" = []
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Client:
         max_queue: int | None = None,
         narrow: bool = False,
     ) -> None:
+        self.server, self.seat = server, seat
         self.conversation = conversation or (seat.conversation if seat else str(uuid4()))
         self.auth = seat.person.auth() if auth == "honest" and seat else auth
         self.frames: list[Frame] = []
@@ -106,6 +109,7 @@ class Client:
             max_queue=1 if narrow else max_queue,
         )
         self._socket: ClientConnection | None = None
+        made.append(self)
 
     async def __aenter__(self) -> Self:
         self._socket = await self._connect

@@ -93,6 +93,15 @@ class Server:
         raise RuntimeError(f"The server did not start:\n{self.said()}")
 
     @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it has a data folder or a database of its own."""
+        return not {"KONSTRUCT_HOME", "DATABASE_URL"}.isdisjoint(self._changes)
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.live import agreement
 from tests.live.backstage import Backstage
-from tests.live.client import Client
+from tests.live.client import Client, made
 from tests.live.people import Place
 from tests.live.servers import Server, manage
 from tests.live.valkey import Valkey
@@ -79,3 +80,12 @@ async def warm(server: Server, backstage: Backstage, place: Place) -> None:
         async with Client(server, backstage.seat(place)) as client:
             await client.say("warm up")
             assert (await client.answer(60)).status == "complete"
+
+
+@pytest.fixture(autouse=True)
+def _told_is_stored(backstage: Backstage) -> Iterator[None]:
+    """After every scenario: what the clients were told equals a fresh fetch over HTTP."""
+    made.clear()
+    yield
+    clients, made[:] = list(made), []
+    agreement.check(clients, backstage)
