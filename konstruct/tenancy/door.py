@@ -16,7 +16,14 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    models,
+)
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django_tenants.utils import get_public_schema_name, tenant_context
 
@@ -24,6 +31,8 @@ T = TypeVar("T")
 
 # A connection that lay idle this long (seconds) is tried before it is trusted again.
 _TRUSTED_IDLE = 5.0
+# When a connection was found broken last: those that other threads have not used since are tried too.
+_doubted_at = float("-inf")
 
 
 class WorkspaceRef(msgspec.Struct, frozen=True):
@@ -77,7 +86,7 @@ def _trust_connection() -> None:
     if connection.connection is None:
         return
     idle = time.monotonic() - _worker.last_used
-    if connection.errors_occurred or idle > _TRUSTED_IDLE:
+    if connection.errors_occurred or idle > _TRUSTED_IDLE or _worker.last_used <= _doubted_at:
         connection.errors_occurred = False
         if not connection.is_usable():
             connection.close()
@@ -101,6 +110,10 @@ def _call(workspace: WorkspaceRef | None, function: Callable[..., T], kwargs: di
         if isinstance(result, models.QuerySet):
             raise LazyResult(f"{function.__qualname__} returned a queryset; return rows or plain values.")
         return result
+    except (OperationalError, InterfaceError):
+        global _doubted_at
+        _doubted_at = time.monotonic()
+        raise
     finally:
         _worker.last_used = time.monotonic()
         leave_workspace()

@@ -113,16 +113,39 @@ async def test_a_row_is_not_written_in_another_workspace(
     assert await in_workspace(acme, names) == ["Ada"]
 
 
+def cut_all() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+async def test_one_connection_found_broken_makes_all_others_doubted(
+    workspaces: tuple[WorkspaceRef, WorkspaceRef],
+) -> None:
+    """After a restart of the database one call fails, not one on each thread."""
+    barrier = threading.Barrier(settings.DATABASE_THREADS)
+
+    def on_all_threads() -> None:
+        barrier.wait(5)
+        names()
+
+    await asyncio.gather(*(in_workspace(workspaces[0], on_all_threads) for _ in range(barrier.parties)))
+    await in_shared(cut_all)
+    outcomes = []
+    for _ in range(4 * settings.DATABASE_THREADS):
+        outcomes.append(await asyncio.gather(in_workspace(workspaces[0], names), return_exceptions=True))
+    assert sum(isinstance(one, OperationalError) for (one,) in outcomes) <= 1
+    on_each = await asyncio.gather(
+        *(in_workspace(workspaces[0], on_all_threads) for _ in range(barrier.parties)), return_exceptions=True
+    )
+    assert not [one for one in on_each if isinstance(one, Exception)]
+
+
 async def test_a_connection_that_was_cut_is_replaced(
     workspaces: tuple[WorkspaceRef, WorkspaceRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut_all() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-
     await asyncio.gather(*(in_workspace(workspaces[0], names) for _ in range(30)))
     await in_shared(cut_all)
     monkeypatch.setattr(door, "_TRUSTED_IDLE", 0.0)
