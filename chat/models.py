@@ -129,3 +129,37 @@ class Message(TenantModel):
 
     def __str__(self) -> str:
         return self.text[:60]
+
+
+class Purpose(models.TextChoices):
+    """What a model was called for, beside answering."""
+
+    TITLE = "title", _("title")
+    FACTS = "facts", _("facts to remember")
+    SUMMARY = "summary", _("summary")
+
+
+class ModelCall(TenantModel):
+    """What a call of a model cost that was not an answer; an answer's own cost is in its Message.
+
+    It stays when its conversation is deleted: the money is spent.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    purpose = models.CharField(_("purpose"), max_length=10, choices=Purpose.choices)
+    model = models.CharField(_("model"), max_length=200)
+    prompt_tokens = models.PositiveIntegerField(_("tokens read"))
+    completion_tokens = models.PositiveIntegerField(_("tokens written"))
+    usage_estimated = models.BooleanField(_("tokens are an estimate"), default=False)
+    cost_usd = models.DecimalField(_("cost in USD"), max_digits=12, decimal_places=8, null=True, blank=True)
+    conversation_id = models.UUIDField(null=True, blank=True)
+    created_at = models.DateTimeField(_("called"), default=timezone.now)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        verbose_name = _("call of a model")
+        verbose_name_plural = _("calls of models")
+        indexes: ClassVar = [models.Index(fields=["created_at"], name="model_calls_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} · {self.model}"

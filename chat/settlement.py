@@ -9,9 +9,10 @@ from agents.employees import NO_EMPLOYEE
 from agents.errors import SENTENCES
 from agents.llm import estimate_usage
 from agents.types import RunRequest, Usage
-from chat import answers, jobs
+from chat import answers
 from chat.answers import Settled
 from chat.generation import Generation
+from chat.jobs import titles
 from chat.protocol import Code, Done, UsageReport
 from konstruct.tenancy.door import WorkspaceRef, in_workspace
 
@@ -60,7 +61,7 @@ def settle_and_defer(*, conversation_id: UUID, reply_id: UUID, settled: Settled,
     with transaction.atomic():
         wants_title = answers.settle(conversation_id=conversation_id, reply_id=reply_id, settled=settled)
         if wants_title:
-            jobs.defer_title(workspace_id=workspace_id, conversation_id=conversation_id)
+            titles.defer_title(workspace_id=workspace_id, conversation_id=conversation_id)
 
 
 async def store(workspace: WorkspaceRef, conversation_id: UUID, reply_id: UUID, settled: Settled) -> None:

@@ -137,3 +137,24 @@ class Membership(models.Model):
     def manages(self) -> bool:
         """Whether this member may look after employees and conversations."""
         return self.role in MANAGING_ROLES
+
+
+class JobFailure(models.Model):
+    """Why a job of procrastinate's table failed last; gone when the job is (konstruct.tenancy.job_keeping).
+
+    `error` is the name of its class, `sentence` says it to the platform's operators: neither quotes anything.
+    """
+
+    job_id = models.BigIntegerField(primary_key=True)
+    error = models.CharField(_("error"), max_length=100)
+    sentence = models.CharField(_("what went wrong"), max_length=300)
+    failures = models.PositiveIntegerField(_("failed"))
+    failed_at = models.DateTimeField(_("failed last"))
+    gave_up = models.BooleanField()
+
+    class Meta:
+        verbose_name = _("failure")
+        verbose_name_plural = _("failures")
+
+    def __str__(self) -> str:
+        return f"{self.job_id}: {self.error}"

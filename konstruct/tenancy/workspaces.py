@@ -6,6 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_tenants.utils import get_public_schema_name, schema_context
 
+from konstruct.tenancy import job_keeping
 from konstruct.tenancy.door import WorkspaceRef, leave_workspace
 from konstruct.tenancy.models import SLUG_PATTERN, Domain, Membership, Role, User, Workspace
 
@@ -66,17 +67,24 @@ def add_member(*, workspace: Workspace, user: User, role: str = Role.MEMBER) -> 
 
 
 def set_suspended(*, slug: str, suspended: bool) -> Workspace:
-    """Suspend the workspace or take it up again. Its sockets learn it by konstruct.tenancy.access."""
+    """Suspend the workspace or take it up again. Its sockets learn it by konstruct.tenancy.access; its
+    jobs are held as they become due, and are due at once when it is taken up again.
+    """
     workspace = get_workspace(slug=slug)
     workspace.suspended_at = (workspace.suspended_at or timezone.now()) if suspended else None
-    workspace.save(update_fields=["suspended_at"])
+    with transaction.atomic():
+        workspace.save(update_fields=["suspended_at"])
+        if not suspended:
+            job_keeping.release(workspace_id=workspace.id)
     return workspace
 
 
 def delete_workspace(*, slug: str) -> None:
-    """Delete the workspace with everything in it: its schema, hosts and memberships, for good."""
+    """Delete the workspace with everything in it: its schema, hosts, memberships and jobs, for good."""
     with schema_context(get_public_schema_name()), transaction.atomic():
-        get_workspace(slug=slug).delete(force_drop=True)
+        workspace = get_workspace(slug=slug)
+        job_keeping.delete_of_workspace(workspace_id=workspace.id)
+        workspace.delete(force_drop=True)
 
 
 def get_workspace(*, slug: str) -> Workspace:

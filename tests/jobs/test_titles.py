@@ -5,10 +5,10 @@ import uuid
 import pytest
 from django_tenants.utils import tenant_context
 
-from chat import answers, jobs, records
+from chat import answers, records
 from chat.answers import Settled
 from chat.inbound import InboundMessage, Sender
-from chat.jobs import first_words, tidy_title
+from chat.jobs.titles import _set_title, first_words, tidy_title
 from chat.models import Conversation, Message
 from chat.settlement import settle_and_defer
 from konstruct.tenancy.door import WorkspaceRef
@@ -62,7 +62,7 @@ def test_a_turn_defers_one_title_and_a_found_one_does_not_replace_a_persons(
         assert _waiting_titles(conversation.id) == 1
 
         Conversation.objects.filter(id=conversation.id).update(title="Mine")
-        jobs._set_title(conversation_id=conversation.id, title="Found")
+        _set_title(conversation_id=conversation.id, title="Found")
         conversation.refresh_from_db()
         assert conversation.title == "Mine"
         assert not answers.settle(

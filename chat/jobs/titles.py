@@ -1,26 +1,18 @@
-"""What happens later: jobs in the same PostgreSQL, deferred with what causes them (design decision 6).
-
-A job's arguments name the workspace; inside, tenant data is reached through the tenancy door. A job
-of a workspace that is suspended or gone does nothing.
-"""
+"""Titles of conversations: a short call of the employee's model, after the first answer."""
 
 import logging
 import re
 from uuid import UUID
 
 from django.db import transaction
-from procrastinate import RetryStrategy
-from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
 
-from agents import llm
-from agents.employees import load, model_choice
+from agents.employees import load
 from agents.errors import AgentError
 from agents.types import PromptMessage
-from chat import answers, news
-from chat.models import Conversation, Message, MessageRole
-from konstruct.tenancy.door import in_shared, in_workspace
-from konstruct.tenancy.workspaces import active_workspaces, find_active_workspace
+from chat import ledger, news
+from chat.models import Conversation, Message, MessageRole, Purpose
+from konstruct.tenancy.door import WorkspaceRef, in_workspace
+from konstruct.tenancy.jobs import job
 
 logger = logging.getLogger(__name__)
 
@@ -35,50 +27,35 @@ _ASK_FOR_TITLE = (
 
 def defer_title(*, workspace_id: UUID, conversation_id: UUID) -> None:
     """Find a title for the conversation soon; part of the caller's transaction, and not twice."""
-    job = find_title.configure(queueing_lock=f"title-{conversation_id}")
-    try:
-        with transaction.atomic():
-            job.defer(workspace_id=str(workspace_id), conversation_id=str(conversation_id))
-    except AlreadyEnqueued:
-        return
+    find_title.defer(
+        workspace_id=workspace_id, queueing_lock=str(conversation_id), conversation_id=conversation_id
+    )
 
 
-@app.task(name="chat.find_title", retry=RetryStrategy(max_attempts=3, exponential_wait=5))
-async def find_title(workspace_id: str, conversation_id: str) -> None:
+@job("chat.find_title", tries=3)
+async def find_title(workspace: WorkspaceRef, conversation_id: UUID) -> None:
     """Ask the employee's model for a short title; a model that cannot gives way to the first words."""
-    workspace = await in_shared(find_active_workspace, workspace_id=UUID(workspace_id))
-    if workspace is None:
-        return
-    begun = await in_workspace(workspace, _untitled, conversation_id=UUID(conversation_id))
+    begun = await in_workspace(workspace, _untitled, conversation_id=conversation_id)
     if begun is None:
         return
     question, model = begun
     title = ""
     try:
-        answer, _ = await llm.complete(
-            model_choice(model),
-            (PromptMessage("system", _ASK_FOR_TITLE), PromptMessage("user", question[:2000])),
-            TITLE_TOKENS,
-            TITLE_SECONDS,
+        answer = await ledger.complete(
+            workspace,
+            purpose=Purpose.TITLE,
+            model=model,
+            messages=(PromptMessage("system", _ASK_FOR_TITLE), PromptMessage("user", question[:2000])),
+            max_tokens=TITLE_TOKENS,
+            timeout=TITLE_SECONDS,
+            conversation_id=conversation_id,
         )
         title = tidy_title(answer)
     except AgentError as error:
         logger.info("No title from the model (%s)", error.code)
     await in_workspace(
-        workspace,
-        _set_title,
-        conversation_id=UUID(conversation_id),
-        title=title or first_words(question),
+        workspace, _set_title, conversation_id=conversation_id, title=title or first_words(question)
     )
-
-
-@app.periodic(cron="* * * * *")
-@app.task(name="chat.sweep", queueing_lock="chat.sweep", pass_context=False)
-async def sweep(timestamp: int) -> None:
-    """Each minute: end the answers whose process has died, in every workspace."""
-    for workspace in await in_shared(active_workspaces):
-        for message_id in await in_workspace(workspace, answers.interrupt_stale):
-            logger.warning("Answer %s of %s was left by a process that died", message_id, workspace.slug)
 
 
 def tidy_title(answer: str) -> str:

@@ -1,0 +1,8 @@
+"""What happens later: jobs in the same PostgreSQL, deferred with what causes them (design decision 6).
+
+Importing this package makes every job known to a worker (settings.PROCRASTINATE_IMPORT_PATHS).
+"""
+
+from chat.jobs import sweeps, titles
+
+__all__ = ["sweeps", "titles"]

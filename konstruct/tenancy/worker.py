@@ -1,0 +1,89 @@
+"""A worker: procrastinate's, kept going where the database goes away, and looking after dead ones' jobs."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+import psycopg
+from django.db import DatabaseError
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import ConnectorException
+
+from konstruct.tenancy import job_keeping
+from konstruct.tenancy.door import in_shared
+
+logger = logging.getLogger(__name__)
+
+# Seconds. New jobs are heard of at once; polling finds those that have become due, or were not heard of.
+POLL = 2.0
+# How often a worker looks for jobs of dead ones.
+RECOVER_EVERY = 10.0
+# How long jobs may go on when the worker is to end; what is not done then runs again elsewhere.
+LEAVE_WITHIN = 20.0
+_LONGEST_PAUSE = 10.0
+
+
+async def work(*, concurrency: int, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Work off jobs, `concurrency` at a time, until `stop` is set. `ready` is called each time it begins.
+
+    procrastinate's worker ends where the database fails it: a new one takes its place.
+    """
+    pause = 0.5
+    while not stop.is_set():
+        began = asyncio.get_running_loop().time()
+        try:
+            await _run(concurrency, stop, ready)
+        except (ConnectorException, psycopg.OperationalError) as error:
+            logger.warning("The worker has lost its database (%s)", type(error).__name__)
+        if stop.is_set():
+            return
+        if asyncio.get_running_loop().time() - began > 60:
+            pause = 0.5
+        logger.warning("The worker begins anew in %.1f s", pause)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def _run(concurrency: int, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """One worker, from its start to its end."""
+    connector = app.connector.get_worker_connector()  # type: ignore[attr-defined]
+    with app.replace_connector(connector) as worker_app:
+        async with worker_app.open_async():
+            running = asyncio.create_task(
+                worker_app.run_worker_async(
+                    concurrency=concurrency,
+                    install_signal_handlers=False,
+                    delete_jobs="successful",
+                    shutdown_graceful_timeout=LEAVE_WITHIN,
+                    fetch_job_polling_interval=POLL,
+                    update_heartbeat_interval=job_keeping.HEARTBEAT,
+                    stalled_worker_timeout=job_keeping.DEAD_AFTER,
+                ),
+                name="worker",
+            )
+            stopping = asyncio.create_task(stop.wait(), name="stopping")
+            recovering = asyncio.create_task(_recover(), name="recovering")
+            ready()
+            try:
+                await asyncio.wait({running, stopping, recovering}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (running, stopping, recovering):
+                    task.cancel()
+                await asyncio.wait({running, stopping, recovering})
+            for task in (running, recovering):
+                if not task.cancelled():
+                    task.result()
+
+
+async def _recover() -> None:
+    while True:
+        try:
+            for job in await in_shared(job_keeping.recover):
+                fate = "runs again" if job.waits else "is given up"
+                logger.warning("The worker of job %s (%s) has died; it %s", job.id, job.task, fate)
+        except DatabaseError as error:
+            # The worker itself will notice, if it stays away.
+            logger.warning("Dead workers' jobs could not be looked for (%s)", type(error).__name__)
+        await asyncio.sleep(RECOVER_EVERY)
