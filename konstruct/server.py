@@ -61,12 +61,16 @@ class SocketProtocol(WebSocketProtocol):
 
 
 class Server(DaphneServer):
-    """Listens on one address; `on_started` is called on the loop once it does."""
+    """Listens on one address, or on the listening socket `inherited`; `on_started` is called on the loop
+    once it does."""
 
-    def __init__(self, application: Any, *, host: str, port: int, on_started: Any) -> None:
+    def __init__(
+        self, application: Any, *, host: str, port: int, on_started: Any, inherited: int | None = None
+    ) -> None:
+        where = {"host": host, "port": port} if inherited is None else {"file_descriptor": inherited}
         super().__init__(
             application=application,
-            endpoints=list(build_endpoint_description_strings(host=host, port=port)),
+            endpoints=list(build_endpoint_description_strings(**where)),
             signal_handlers=False,
             ping_interval=PING_EVERY,
             ping_timeout=PING_WITHIN,

@@ -18,6 +18,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from konstruct.embedded.paths import Home
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+# What is started unasked; each takes some 300 MiB and up to 33 connections to the database.
+MOST_PROCESSES = 4
 
 
 class Environment(BaseSettings):
@@ -37,6 +39,11 @@ class Environment(BaseSettings):
     KONSTRUCT_MODEL: str = ""
     KONSTRUCT_API_BASE: str = ""
     KONSTRUCT_API_KEY: str = ""
+    # How memories are embedded (memory.embedder). The threshold is a cosine, -1 to 1.
+    KONSTRUCT_EMBEDDING_MODEL: str = ""
+    KONSTRUCT_EMBEDDING_API_BASE: str = ""
+    KONSTRUCT_EMBEDDING_API_KEY: str = ""
+    KONSTRUCT_EMBEDDING_THRESHOLD: Annotated[float | None, Field(ge=-1, le=1)] = None
     # Where the embedded model listens: bin/run tells its children, nobody sets it by hand.
     KONSTRUCT_LOCAL_MODEL_URL: str = ""
 
@@ -51,6 +58,8 @@ class Environment(BaseSettings):
     KONSTRUCT_IDLE_TIMEOUT: Annotated[float, Field(gt=0)] = 30
     KONSTRUCT_TURN_TIMEOUT: Annotated[float, Field(gt=0)] = 180
     KONSTRUCT_DATABASE_THREADS: Annotated[int, Field(ge=1, le=64)] = 8
+    # 0: as many as there are cores, up to MOST_PROCESSES; one, where the embedded model needs the cores.
+    KONSTRUCT_PROCESSES: Annotated[int, Field(ge=0, le=64)] = 0
 
     def __init__(self, **values: Any) -> None:
         hosts = os.environ.get("KONSTRUCT_ALLOWED_HOSTS", "")
@@ -69,6 +78,15 @@ class Environment(BaseSettings):
     @property
     def uses_embedded_model(self) -> bool:
         return not self.KONSTRUCT_MODEL
+
+    @property
+    def processes(self) -> int:
+        """How many server processes share the address."""
+        if self.KONSTRUCT_PROCESSES:
+            return self.KONSTRUCT_PROCESSES
+        if self.uses_embedded_model:
+            return 1
+        return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, MOST_PROCESSES)
 
     def database(self) -> dict[str, Any]:
         """Django's connection parameters: those of DATABASE_URL, or the embedded server's socket."""
@@ -185,6 +203,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "konstruct.tenancy.http.WorkspaceMiddleware",
+    "konstruct.tenancy.personal.PersonalMiddleware",
 ]
 
 TEMPLATES = [
@@ -281,14 +300,20 @@ USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = env.home.static
 MEDIA_ROOT = env.home.media
-STATICFILES_DIRS = [
-    ("konstruct", BASE_DIR / "frontend"),
-    *(
-        (f"vendor/{name}", BASE_DIR / "node_modules" / folder)
-        for name, folder in (("marked", "marked/lib"), ("dompurify", "dompurify/dist"))
-        if (BASE_DIR / "node_modules" / folder).is_dir()
-    ),
+STATICFILES_DIRS = [("konstruct", BASE_DIR / "frontend")]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "konstruct.staticfiles.VendorFinder",
 ]
+NODE_MODULES = BASE_DIR / "node_modules"
+VENDOR_FILES = {
+    "marked/marked.esm.js": "marked/lib/marked.esm.js",
+    "dompurify/purify.es.mjs": "dompurify/dist/purify.es.mjs",
+    "highlight/highlight.min.js": "@highlightjs/cdn-assets/es/highlight.min.js",
+    # The one that is not a module: half as large as its module, which is not minified.
+    "katex/katex.min.js": "katex/dist/katex.min.js",
+}
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "konstruct.staticfiles.Storage"},
@@ -361,6 +386,10 @@ LOCAL_MODEL_NAME = "openai/smollm2-135m-instruct"
 KONSTRUCT_MODEL = env.KONSTRUCT_MODEL or LOCAL_MODEL_NAME
 KONSTRUCT_API_BASE = env.KONSTRUCT_API_BASE if env.KONSTRUCT_MODEL else env.KONSTRUCT_LOCAL_MODEL_URL
 KONSTRUCT_API_KEY = env.KONSTRUCT_API_KEY
+KONSTRUCT_EMBEDDING_MODEL = env.KONSTRUCT_EMBEDDING_MODEL
+KONSTRUCT_EMBEDDING_API_BASE = env.KONSTRUCT_EMBEDDING_API_BASE
+KONSTRUCT_EMBEDDING_API_KEY = env.KONSTRUCT_EMBEDDING_API_KEY
+KONSTRUCT_EMBEDDING_THRESHOLD = env.KONSTRUCT_EMBEDDING_THRESHOLD
 MESSAGES_PER_MINUTE = env.KONSTRUCT_MESSAGES_PER_MINUTE
 CONNECTIONS_PER_USER = env.KONSTRUCT_CONNECTIONS_PER_USER
 FIRST_TOKEN_TIMEOUT = env.KONSTRUCT_FIRST_TOKEN_TIMEOUT

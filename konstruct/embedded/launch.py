@@ -154,8 +154,8 @@ class Launcher:
         )
         code = self._preparation.wait(_PREPARE_SECONDS)
         if code != 0:
-            said = tail(self._preparation.log, 1).removeprefix("CommandError: ")
-            raise StartFailure(f"{said}\nLog: {self._preparation.log}")
+            log = self._log("prepare")
+            raise StartFailure(f"{tail(log, 1).removeprefix('CommandError: ')}\nLog: {log}")
 
     def _wait_for(self, name: str, port: int, path: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds

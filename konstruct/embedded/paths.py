@@ -39,10 +39,18 @@ class Home:
     def socket_dir(self) -> Path:
         """Where the embedded PostgreSQL's socket lies: in the data folder, or, where that path is
         no good for a socket's name, in a folder of the temporary directory named after it."""
+        return self._place_for_sockets("socket", "konstruct")
+
+    @property
+    def valkey_dir(self) -> Path:
+        """Where the embedded valkey's socket lies, by the same rule. PostgreSQL's folder is its user's."""
+        return self._place_for_sockets("valkey", "konstruct-valkey")
+
+    def _place_for_sockets(self, inside: str, outside: str) -> Path:
         digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
-        outside = f"konstruct-{os.getuid()}-{digest}"
+        name = f"{outside}-{os.getuid()}-{digest}"
         # TMPDIR itself may not do.
-        places = (self.path / "socket", Path(tempfile.gettempdir()) / outside, Path("/tmp") / outside)
+        places = (self.path / inside, Path(tempfile.gettempdir()) / name, Path("/tmp") / name)
         return next(place for place in places if _may_hold_socket(place))
 
     @property

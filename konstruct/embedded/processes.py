@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,8 +38,9 @@ def signals_held() -> Iterator[None]:
 class Child:
     """One child process, in a session of its own: Ctrl-C reaches the launcher only.
 
-    Its errors go to `log`, and the rest of its output too, unless it is `spoken` to the launcher's terminal.
-    `ending` is the signal that asks it to end.
+    Its errors go to `log`, and the rest of its output too, unless it is `spoken` to the launcher's terminal;
+    without a log all of it goes where the launcher's own goes. `ending` is the signal that asks it to end;
+    `inherits` are the open files it gets.
     """
 
     def __init__(
@@ -49,16 +50,17 @@ class Child:
         *,
         environment: Mapping[str, str],
         folder: Path,
-        log: Path,
+        log: Path | None,
         ending: signal.Signals = signal.SIGTERM,
         spoken: bool = False,
+        inherits: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.log = log
         self.started_at = time.monotonic()
         self._ending = ending
         options = json.dumps({"parent": os.getpid()})
-        with append_to_log(log) as output, signals_held():
+        with append_to_log(log) if log else nullcontext() as output, signals_held():
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(SHIM), options, *command],
                 stdin=subprocess.DEVNULL,
@@ -67,6 +69,7 @@ class Child:
                 env=environment,
                 cwd=folder,
                 start_new_session=True,
+                pass_fds=tuple(inherits),
             )
 
     @property

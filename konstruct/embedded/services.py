@@ -19,13 +19,16 @@ _RECOVERED_SECONDS = 60
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a service is run. `ending` asks it to end at once; `restarts`: its end is not everybody's."""
+    """How a service is run: by Python, or by the `program` named. Without a log it writes where its parent
+    does. `ending` asks it to end at once; `restarts`: its end is not everybody's; `inherits`: open files."""
 
     name: str
     arguments: Sequence[str | Path]
-    log: Path
+    log: Path | None
     ending: signal.Signals = signal.SIGTERM
     restarts: bool = False
+    program: str | Path = sys.executable
+    inherits: Sequence[int] = ()
 
 
 class Service:
@@ -42,11 +45,12 @@ class Service:
     def _start(self) -> Child:
         return Child(
             self._recipe.name,
-            [sys.executable, *map(str, self._recipe.arguments)],
+            [str(self._recipe.program), *map(str, self._recipe.arguments)],
             environment=self._environment,
             folder=self._folder,
             log=self._recipe.log,
             ending=self._recipe.ending,
+            inherits=self._recipe.inherits,
         )
 
     def tend(self) -> str | None:
@@ -74,6 +78,8 @@ class Service:
 
     def _obituary(self, code: int, *, lines: int = 12) -> str:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        if self._recipe.log is None:
+            return f"{self._recipe.name} ended unexpectedly ({how})."
         said = "\n".join(f"  {line}" for line in tail(self._recipe.log, lines).splitlines())
         return f"{self._recipe.name} ended unexpectedly ({how}). The end of {self._recipe.log}:\n{said}"
 
