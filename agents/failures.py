@@ -22,7 +22,17 @@ _QUOTA = {"insufficient_quota", "billing_hard_limit_reached"}
 _RATE = {"rate_limit_exceeded", "rate_limit_error"}
 
 _TIMEOUTS = {"TimeoutError", "TimeoutException", "APITimeoutError", "Timeout"}
-_CONNECTIONS = {"APIConnectionError", "TransportError", "ConnectionError", "ClientConnectionError"}
+_CONNECTIONS = {
+    "APIConnectionError",
+    "TransportError",
+    "ConnectionError",
+    "ClientConnectionError",
+    # aiohttp's, of a response that is cut or whose framing is broken.
+    "ClientPayloadError",
+    "PayloadEncodingError",
+}
+# Without a status: what the openai SDK and agents.wire make of an error inside a stream.
+_IN_STREAM = {"APIError", "StreamError"}
 
 
 def explain(error: Exception) -> AgentError:
@@ -51,7 +61,7 @@ def explain(error: Exception) -> AgentError:
         return Transport(retry_after=wait)
     if (status is not None and 400 <= status < 500) or _lacks_credentials(error):
         return Client("model_unavailable", sentence=MISCONFIGURED)
-    if status is not None or "APIError" in kinds:
+    if status is not None or kinds & _IN_STREAM:
         # 5xx, and an error inside a stream whose code says nothing.
         return Transient("model_unavailable", retry_after=wait)
     return AgentError("internal")

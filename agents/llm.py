@@ -1,11 +1,14 @@
 """Language models of any provider, one call at a time; the only importer of litellm.
 
-litellm finds provider, address, key and parameters of a model, and its price. Its stream wrapper is
-avoided where the answer is read by the openai SDK (`_source`), because it
+litellm finds provider, address, key and parameters of a model, and its price. Where the answer is an
+OpenAI-shaped event stream it is read from the HTTP response itself (`agents.wire`), and else by the openai
+SDK where that is behind litellm's stream wrapper, because the wrapper
 - invents a finish reason "stop" for a stream that was cut, and token counts for one that told none,
 - drops refusals, and ends an answer with an error after 100 equal chunks,
-- turns every error inside a stream into a 503, and costs four to five times as much CPU a chunk.
-tests/agents/test_litellm.py shows each of these on the pinned version.
+- turns every error inside a stream into a 503, and costs four to five times the SDK's CPU a chunk, which
+  costs many times the wire's.
+tests/agents/test_litellm.py shows each of these on the pinned version, tests/agents/test_wire.py that all
+ways to read say the same.
 
 Nothing here imports litellm before the first call or `warm()`: the import takes seconds.
 """
@@ -14,12 +17,12 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
-from agents import tokens
-from agents.errors import Client
+from agents import tokens, wire
+from agents.errors import AgentError, Client
 from agents.failures import MISCONFIGURED, explain
 from agents.reading import Reading
 from agents.text import clean
@@ -61,19 +64,24 @@ async def stream(choice: ModelChoice, request: RunRequest) -> AsyncGenerator[Eve
     """
     deadline = asyncio.get_running_loop().time() + request.timeout
     response = await _open(choice, request, deadline)
+    source = _source(response, deadline)
     try:
         reading = Reading()
-        chunks = _source(response)
-        number = 0
-        while (chunk := await _next(chunks, deadline)) is not None:
-            for event in reading.feed(chunk):
+        while (chunks := await _next(source)) is not None:
+            failure: AgentError | None = None
+            try:
+                for chunk in chunks:
+                    reading.feed(chunk)
+            except AgentError as broken:
+                failure = broken
+            # All that one read has brought, in as few pieces as it can be.
+            for event in reading.take():
                 yield event
-            number += 1
-            if number % FAIR == 0:
-                await asyncio.sleep(0)
+            if failure is not None:
+                raise failure
         for event in reading.end():
             yield event
-        if chunks is response:
+        if isinstance(source, _Chunks) and source.wrapped:
             _distrust(response, reading)
         if failure := reading.failure():
             raise failure
@@ -81,6 +89,7 @@ async def stream(choice: ModelChoice, request: RunRequest) -> AsyncGenerator[Eve
         yield Finished(model=choice.name, finish_reason=reading.finish_reason, usage=usage)
     finally:
         async with asyncio.timeout(CLOSE_TIMEOUT):
+            await source.close()
             await response.aclose()
 
 
@@ -102,6 +111,36 @@ async def complete(
                 usage = event.usage
     whole = "".join(text)
     return whole, usage or estimate_usage(choice.name, messages, whole)
+
+
+async def embed(
+    choice: ModelChoice, texts: Sequence[str], dimensions: int, timeout: float
+) -> list[list[float]]:
+    """The texts' vectors by an embedding model, in order, in at most `timeout` seconds. Raises AgentError.
+
+    A model that cannot shorten its vectors to `dimensions` gives them as long as they are.
+    """
+    parameters = {
+        "model": choice.name,
+        "input": [clean(text) for text in texts],
+        "dimensions": dimensions,
+        "encoding_format": "float",
+        "api_base": choice.api_base,
+        "api_key": choice.api_key or ("none" if choice.api_base else None),
+        "num_retries": 0,
+        "max_retries": 0,
+    }
+    try:
+        async with asyncio.timeout(timeout):
+            litellm = _litellm or await asyncio.to_thread(_load)
+            given = {name: value for name, value in parameters.items() if value is not None}
+            response = await litellm.aembedding(**given, timeout=_timeout)
+    except Exception as error:
+        raise explain(error) from error
+    vectors = {entry["index"]: entry["embedding"] for entry in response.data}
+    if sorted(vectors) != list(range(len(texts))):
+        raise Client("model_unavailable", sentence=MISCONFIGURED)
+    return [vectors[place] for place in range(len(texts))]
 
 
 async def close() -> None:
@@ -186,11 +225,10 @@ def _parameters(choice: ModelChoice, request: RunRequest) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-async def _next(chunks: Any, deadline: float) -> Any:
-    """The next chunk, None after the last."""
+async def _next(source: "_Source") -> list[Any] | None:
+    """The next chunks, None after the last."""
     try:
-        async with asyncio.timeout_at(deadline):
-            return await anext(chunks, None)
+        return await source.read()
     except Exception as error:
         raise explain(error) from error
 
@@ -198,15 +236,45 @@ async def _next(chunks: Any, deadline: float) -> Any:
 # --- Reading -------------------------------------------------------------------------------------
 
 
-def _source(response: Any) -> Any:
-    """What to read the chunks from: the openai SDK's stream inside litellm's wrapper, else the wrapper.
+class _Source(Protocol):
+    async def read(self) -> list[Any] | None: ...
+    async def close(self) -> None: ...
 
-    The place where faster readers go: whatever they yield must look like OpenAI's chunks to `Reading`.
-    """
+
+_LAST = object()
+
+
+class _Chunks:
+    """An iterator of chunks, each waited for by itself. `wrapped`: they are litellm's own."""
+
+    def __init__(self, chunks: Any, deadline: float, *, wrapped: bool) -> None:
+        self.wrapped = wrapped
+        self._chunks = chunks
+        self._deadline = deadline
+        self._number = 0
+
+    async def read(self) -> list[Any] | None:
+        self._number += 1
+        if self._number % FAIR == 0:
+            await asyncio.sleep(0)
+        async with asyncio.timeout_at(self._deadline):
+            chunk = await anext(self._chunks, _LAST)
+        return None if chunk is _LAST else [chunk]
+
+    async def close(self) -> None:
+        """Nothing: it goes with litellm's response."""
+
+
+def _source(response: Any, deadline: float) -> _Source:
+    """What to read chunks from: the wire, the SDK's stream inside litellm's wrapper, or the wrapper."""
     import openai
 
+    if (found := wire.find(response, deadline)) is not None:
+        return found
     inner = getattr(response, "completion_stream", None)
-    return inner if isinstance(inner, openai.AsyncStream) else response
+    if isinstance(inner, openai.AsyncStream):
+        return _Chunks(inner, deadline, wrapped=False)
+    return _Chunks(response, deadline, wrapped=True)
 
 
 def _distrust(response: Any, reading: Reading) -> None:

@@ -25,7 +25,7 @@ BASE: dict[str, Any] = {
 
 
 def prompt(**changes: Any) -> tuple[PromptMessage, ...]:
-    return build(**{**BASE, **changes})
+    return build(**{**BASE, **changes}).messages
 
 
 def turns(count: int, size: int = 100) -> list[PromptMessage]:
@@ -180,9 +180,9 @@ def test_even_a_text_that_holds_its_own_mark_is_fenced(monkeypatch: pytest.Monke
             return next(answers, None) or real(self.data).hexdigest()
 
     monkeypatch.setattr("agents.prompts.hashlib.sha256", Weak)
-    from agents.prompts import _mark
+    from agents.prompts import mark_for
 
-    assert _mark(["holds deadbeefdeadbeef"]) != "deadbeefdeadbeef"
+    assert mark_for(["holds deadbeefdeadbeef"]) != "deadbeefdeadbeef"
 
 
 @pytest.mark.parametrize("field", ["workspace", "user_name", "channel", "name", "title"])
