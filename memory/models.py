@@ -1,22 +1,35 @@
 """What is remembered of people, and what a person has said about remembering.
 
 Users, employees, conversations and messages are ids without foreign keys: users are in the shared schema,
-and of the others this room knows nothing. Whoever deletes one of them says so (`memory.store`).
+and of the others this room knows nothing. Whoever deletes one of them says so (`memory.forgetting`).
 """
 
 import uuid
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from pgvector.django import HnswIndex, VectorField
+from pgvector.django import HalfVectorField, HnswIndex
 
 from konstruct.tenancy.isolation import TenantModel
 
 # Also what text-embedding-3-*, Gemini's and Nomic's embeddings can be shortened to.
 DIMENSIONS = 256
+
+# The words of a memory in both languages' stems, and beside them one word that says whose it is: so the
+# index alone finds "this word, with this user and employee", however many others use it (memory.recall).
+# History has no such word and is never found.
+WORDS = """
+CASE WHEN superseded_at IS NULL THEN
+    to_tsvector('english'::regconfig, text) || to_tsvector('spanish'::regconfig, text)
+    || array_to_tsvector(ARRAY['@' || coalesce(user_id::text, '') || '@' || coalesce(agent_id::text, '')])
+ELSE ''::tsvector END
+"""
 
 
 class Kind(models.TextChoices):
@@ -30,8 +43,8 @@ class Memory(TenantModel):
     everybody, through every employee that may see it.
 
     An EXCHANGE is a question and its answer; a FACT was distilled from one; a NOTE was written by hand.
-    `message_id` is the user's message it comes from. A memory that another has taken the place of
-    (`superseded_by`) is history: shown, never recalled.
+    `message_id` is the user's message it comes from; all messages that say a fact are its `evidence`. A
+    memory that another has taken the place of (`superseded_by`) is history: shown, never recalled.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -55,6 +68,9 @@ class Memory(TenantModel):
     # Of an exchange: when facts were looked for in it.
     distilled_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("remembered"), auto_now_add=True)
+    words = models.GeneratedField(
+        expression=RawSQL(WORDS, ()), output_field=SearchVectorField(), db_persist=True, editable=False
+    )
 
     class Meta(TenantModel.Meta):
         abstract = False
@@ -62,9 +78,15 @@ class Memory(TenantModel):
         verbose_name_plural = _("memories")
         ordering: ClassVar = ["-said_at", "-id"]
         indexes: ClassVar = [
-            models.Index(fields=["user_id", "agent_id", "-said_at", "-id"], name="memories_of_a_user"),
+            models.Index(fields=["user_id", "-said_at", "-id"], name="memories_of_a_user"),
+            models.Index(fields=["user_id", "agent_id", "-said_at", "-id"], name="memories_with_an_employee"),
+            models.Index(
+                fields=["user_id", "agent_id"],
+                condition=Q(kind="fact", superseded_at=None),
+                name="facts_of_a_user",
+            ),
             models.Index(fields=["conversation_id"], name="memories_of_a_conversation"),
-            models.Index(fields=["message_id"], name="memories_of_a_message"),
+            GinIndex(fields=["words"], name="words_of_memories", fastupdate=False),
         ]
         constraints: ClassVar = [
             # However often its job runs, an exchange is remembered once.
@@ -74,6 +96,10 @@ class Memory(TenantModel):
             models.CheckConstraint(
                 condition=Q(user_id__isnull=False) | Q(kind="note"), name="only_notes_are_shared"
             ),
+            models.CheckConstraint(
+                condition=Q(superseded_by__isnull=True) ^ Q(superseded_at__isnull=False),
+                name="history_has_a_date",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -81,9 +107,30 @@ class Memory(TenantModel):
         return f"{self.get_kind_display()} {self.id}"
 
 
+class Evidence(TenantModel):
+    """That a message says a fact. A fact without evidence is forgotten."""
+
+    id = models.BigAutoField(primary_key=True)
+    fact = models.ForeignKey(Memory, on_delete=models.CASCADE, related_name="evidence")
+    message_id = models.UUIDField()
+    conversation_id = models.UUIDField()
+    said_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        indexes: ClassVar = [
+            models.Index(fields=["message_id"], name="evidence_of_a_message"),
+            models.Index(fields=["conversation_id"], name="evidence_of_a_conversation"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["fact", "message_id"], name="one_evidence_a_message")
+        ]
+
+
 class MemoryVector(TenantModel):
-    """A memory as a point in an embedder's space. While a workspace moves from one embedder to another,
-    a memory has one for each; `MemoryPolicy.embedder` says which are searched.
+    """A memory as a point in an embedder's space: of length 1, at half precision. While a workspace moves
+    from one embedder to another, a memory has one for each; `MemoryPolicy.embedder` says which are
+    searched. History has none.
 
     `user_id` and `agent_id` are the memory's, here so that a search need not join to find whose it is.
     """
@@ -93,13 +140,13 @@ class MemoryVector(TenantModel):
     user_id = models.UUIDField(null=True, blank=True)
     agent_id = models.UUIDField(null=True, blank=True)
     embedder = models.CharField(max_length=200)
-    embedding = VectorField(dimensions=DIMENSIONS)
+    embedding = HalfVectorField(dimensions=DIMENSIONS)
 
     class Meta(TenantModel.Meta):
         abstract = False
         indexes: ClassVar = [
             models.Index(fields=["user_id", "agent_id"], name="vectors_of_a_user"),
-            HnswIndex(name="nearest_memories", fields=["embedding"], opclasses=["vector_cosine_ops"]),
+            HnswIndex(name="nearest_memories", fields=["embedding"], opclasses=["halfvec_cosine_ops"]),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["memory", "embedder"], name="one_vector_an_embedder")
@@ -107,16 +154,19 @@ class MemoryVector(TenantModel):
 
 
 class Forgotten(TenantModel):
-    """That something is to stay forgotten: a job that was under way writes nothing of it (`memory.store`).
+    """That something is to stay forgotten: a job that was under way writes nothing of it
+    (`memory.forgetting`).
 
-    One message; or all that a user said up to `before`, to one employee or, without one, to anybody.
+    One message; or all that was said up to `before` (and from `since` on, if set): by a user, or, without
+    `user_id`, by everybody; to one employee, in one conversation, or, with neither, at all.
     """
 
     id = models.BigAutoField(primary_key=True)
-    user_id = models.UUIDField()
+    user_id = models.UUIDField(null=True, blank=True)
     agent_id = models.UUIDField(null=True, blank=True)
     conversation_id = models.UUIDField(null=True, blank=True)
     message_id = models.UUIDField(null=True, blank=True)
+    since = models.DateTimeField(null=True, blank=True)
     before = models.DateTimeField(default=timezone.now)
 
     class Meta(TenantModel.Meta):
@@ -131,7 +181,7 @@ class MemoryOff(TenantModel):
     user_id = models.UUIDField()
     agent_id = models.UUIDField(null=True, blank=True)
     conversation_id = models.UUIDField(null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta(TenantModel.Meta):
         abstract = False

@@ -1,0 +1,131 @@
+"""Which of the memories that were found are worth their place in a prompt. Pure.
+
+Figures here are chosen by `benchmarks.recall_quality`; docs/benchmarks.md has what they give.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import numpy as np
+from msgspec import Struct
+
+from memory.models import DIMENSIONS
+from memory.values import Recalled
+
+# What a full match of the question's words adds to the cosine, which is at most 1.
+WORDS_WEIGHT = 0.6
+# The part of the question's words (by their rarity) that a memory found by words alone must hold.
+LEAST_COVERAGE = 0.3
+# How much of a score age can take away, and the age in days that takes away half of that.
+RECENCY_SHARE = 0.1
+HALF_LIFE_DAYS = 90.0
+# How much a memory loses by its likeness to one that is chosen already (maximal marginal relevance,
+# Carbonell and Goldstein 1998); and how alike a fact and the exchange it comes from are taken to be.
+SAMENESS_COST = 0.25
+SAME_MESSAGE = 0.9
+# Characters; the rest of a long exchange is left out.
+MAX_RECALLED = 1500
+# UTF-8 bytes, as for every prompt of this project (`agents.tokens`).
+BYTES_A_TOKEN = 4
+
+
+class Candidate(Struct, frozen=True):
+    """A memory found for a question.
+
+    similarity: cosine, None without a vector. coverage: the part of the question's words it holds, 0 to 1.
+    point: its vector as PostgreSQL sends a halfvec, or None.
+    """
+
+    id: UUID
+    text: str
+    kind: str
+    said_at: datetime
+    confirmed_at: datetime
+    conversation_id: UUID | None
+    message_id: UUID | None
+    shared: bool
+    similarity: float | None
+    coverage: float
+    point: bytes | None
+
+
+def choose(
+    candidates: Sequence[Candidate],
+    *,
+    threshold: float,
+    limit: int,
+    budget_tokens: int,
+    now: datetime,
+) -> list[Recalled]:
+    """The best of the candidates, best first: relevant, recent, unlike each other, within the budget."""
+    bearing = [c for c in candidates if _bears(c, threshold)]
+    scores = [_score(c, now) for c in bearing]
+    alike = _likeness(bearing)
+    chosen: list[Recalled] = []
+    # How alike each one is to what was chosen so far, at most.
+    nearest = [0.0] * len(bearing)
+    left = set(range(len(bearing)))
+    while left and len(chosen) < limit:
+        best = max(left, key=lambda i: (scores[i] * (1 - SAMENESS_COST * nearest[i]), -i))
+        left.discard(best)
+        text = shortened(bearing[best].text)
+        cost = tokens(text)
+        if cost > budget_tokens:
+            continue
+        budget_tokens -= cost
+        chosen.append(_recalled(bearing[best], text, scores[best]))
+        for i in left:
+            nearest[i] = max(nearest[i], alike[best][i])
+    return chosen
+
+
+def tokens(text: str) -> int:
+    """Tokens of a text, about."""
+    return -(-len(text.encode()) // BYTES_A_TOKEN)
+
+
+def shortened(text: str) -> str:
+    """At most MAX_RECALLED characters of it, cut between words."""
+    if len(text) <= MAX_RECALLED:
+        return text
+    cut = text[:MAX_RECALLED]
+    return f"{cut.rsplit(maxsplit=1)[0] if ' ' in cut else cut} …"
+
+
+def _bears(candidate: Candidate, threshold: float) -> bool:
+    near = candidate.similarity is not None and candidate.similarity >= threshold
+    return near or candidate.coverage >= LEAST_COVERAGE
+
+
+def _score(candidate: Candidate, now: datetime) -> float:
+    relevance = max(candidate.similarity or 0.0, 0.0) + WORDS_WEIGHT * candidate.coverage
+    days = max((now - candidate.confirmed_at).total_seconds(), 0.0) / 86400
+    return relevance * (1 - RECENCY_SHARE * (1 - math.exp2(-days / HALF_LIFE_DAYS)))
+
+
+def _likeness(candidates: Sequence[Candidate]) -> list[list[float]]:
+    points = np.zeros((len(candidates), DIMENSIONS), dtype=np.float32)
+    for place, candidate in enumerate(candidates):
+        if candidate.point is not None:
+            # pgvector's halfvec_send: two numbers of 16 bits (dimensions, unused), then big-endian halves.
+            points[place] = np.frombuffer(candidate.point, dtype=">f2", offset=4)
+    alike: list[list[float]] = np.clip(points @ points.T, 0.0, 1.0).tolist()
+    for i, one in enumerate(candidates):
+        for j, other in enumerate(candidates):
+            if one.message_id is not None and one.message_id == other.message_id:
+                alike[i][j] = max(alike[i][j], SAME_MESSAGE)
+    return alike
+
+
+def _recalled(candidate: Candidate, text: str, score: float) -> Recalled:
+    return Recalled(
+        id=candidate.id,
+        text=text,
+        kind=candidate.kind,
+        said_at=candidate.confirmed_at,
+        conversation_id=candidate.conversation_id,
+        score=score,
+        shared=candidate.shared,
+    )
