@@ -314,6 +314,8 @@ STATICFILES_FINDERS = [
 NODE_MODULES = BASE_DIR / "node_modules"
 VENDOR_FILES = {
     "marked/marked.esm.js": "marked/lib/marked.esm.js",
+    # Named in the module, so it has to be there.
+    "marked/marked.esm.js.map": "marked/lib/marked.esm.js.map",
     "dompurify/purify.es.mjs": "dompurify/dist/purify.es.mjs",
     "highlight/highlight.min.js": "@highlightjs/cdn-assets/es/highlight.min.js",
     # The one that is not a module: half as large as its module, which is not minified.
