@@ -61,6 +61,11 @@ def same_words(one: str, other: str) -> bool:
     return say_the_same(one, other) and _stems(set(plain_words(one))) == _stems(set(plain_words(other)))
 
 
+def content(text: str) -> set[str]:
+    """The stems of its words that tell something; numbers whole."""
+    return _stems(set(plain_words(text)))
+
+
 def _stems(words: set[str]) -> set[str]:
     return {
         word if any(c.isdigit() for c in word) else word[:_STEM]
