@@ -108,6 +108,7 @@ def _settled(message: Message) -> Settled:
         completion_tokens=message.completion_tokens,
         usage_estimated=message.usage_estimated,
         cost_usd=float(message.cost_usd) if message.cost_usd is not None else None,
+        duration_ms=message.duration_ms,
     )
 
 

@@ -227,6 +227,8 @@ class Done(ServerFrame, frozen=True, tag="done"):
     status: str
     usage: UsageReport | None = None
     finish_reason: str | None = None
+    model: str | None = None
+    duration_ms: int | None = None
 
 
 class ConversationChanged(ServerFrame, frozen=True, tag="conversation"):

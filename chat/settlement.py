@@ -102,4 +102,6 @@ def done_frame(conversation_id: UUID, reply_id: UUID, settled: Settled) -> Done:
         status=settled.status,
         usage=usage,
         finish_reason=settled.finish_reason or None,
+        model=settled.model or None,
+        duration_ms=settled.duration_ms,
     )

@@ -18,7 +18,7 @@ export class Composer {
 
   /**
    * @param {HTMLFormElement} form
-   * @param {object} on  send(text), stop(), draft(text)
+   * @param {object} on  send(text), also while an answer is being written; stop(), draft(text)
    */
   constructor(form, on) {
     this.#form = form;
@@ -54,7 +54,10 @@ export class Composer {
     // The focus must not fall off the button that goes.
     const hadFocus = document.activeElement === (running ? this.#sendButton : this.#stopButton);
     this.#stopButton.hidden = !running;
-    this.#sendButton.hidden = running;
+    const label = running ? t("queue_add") : t("send");
+    this.#sendButton.setAttribute("aria-label", label);
+    this.#sendButton.title = label;
+    this.#fit();
     if (hadFocus) this.#text.focus();
     if (!running) this.#say("");
   }
@@ -104,6 +107,8 @@ export class Composer {
     box.style.height = `${Math.min(box.scrollHeight, TALLEST)}px`;
     box.style.overflowY = box.scrollHeight > TALLEST ? "auto" : "hidden";
     this.#sendButton.disabled = !box.value.trim() || this.#waits;
+    // While an answer is being written, what is sent waits; with nothing to send there is only the stop.
+    this.#sendButton.hidden = this.#running && !box.value.trim();
   }
 
   get #waits() {
@@ -113,7 +118,6 @@ export class Composer {
   #submit() {
     const text = this.#text.value.trim();
     if (!text || this.#waits) return;
-    if (this.#running) return this.#say(t("busy"));
     const problem = whyTooLong(text);
     if (problem) return this.#say(problem);
     this.#say("");

@@ -275,8 +275,10 @@ export class Conversation {
       this.isBehind = true;
       return;
     }
-    const { text, status, usage = known.usage, finish_reason = "" } = frame;
-    Object.assign(known, { text, length: countPoints(text), status, usage, finish_reason, askedFrom: null, asked: null });
+    const { text, status, usage = known.usage, finish_reason = "", model = known.model, duration_ms = known.duration_ms } = frame;
+    Object.assign(known, {
+      text, length: countPoints(text), status, usage, finish_reason, model, duration_ms, askedFrom: null, asked: null,
+    });
     this.#sendNext();
     this.#changed(known, { ended: true });
   }

@@ -7,6 +7,7 @@ import { showConnection, showEmployee, showTitle, startMenu } from "konstruct/he
 import { api } from "konstruct/http";
 import { Log } from "konstruct/log";
 import { data, t } from "konstruct/page";
+import { Queue } from "konstruct/queue";
 import { Follower } from "konstruct/scroll";
 import { patchConversation, startSidebar } from "konstruct/sidebar";
 import { Socket } from "konstruct/socket";
@@ -27,6 +28,8 @@ let catching = false;
 let stepping = false;
 let editSent = false;
 let wasRunning = false;
+// Messages that were sent from the queue: what the server does not take goes back there.
+const queuedIds = new Set();
 
 const socket = new Socket(data.conversation.id, {
   frame: heard,
@@ -47,11 +50,11 @@ const log = new Log(logBox, {
   }),
   on: {
     step,
-    regenerate: (answer) => conversation.regenerate(answer) ? follower.toEnd() : say(t("not_connected")),
+    regenerate: (answer) => conversation.regenerate(answer) ? follower.toEnd() : tell(t("not_connected")),
     edit: saveEdit,
     draftEdit: (edit) => (waiting.edit = edit),
     rate: (answer, value, comment) => conversation.rate(answer, value, comment),
-    refused: say,
+    refused: tell,
     announce: (sentence) => (announce.textContent = sentence),
   },
 });
@@ -67,10 +70,34 @@ const composer = new Composer(
   { send, stop: () => conversation.stop(), draft: (text) => (waiting.draft = text) },
 );
 
+const queue = new Queue(document.getElementById("composer"), waiting, {
+  released: sendQueued,
+  orphaned: (text) => composer.put(text),
+});
+
 function send(text) {
-  conversation.say(text, uuid());
+  // While an answer is being written, and behind what waits for that.
+  if (conversation.running || !queue.isEmpty) {
+    queue.add(text);
+    if (!conversation.running) queue.release();
+  } else say(text, uuid());
+}
+
+function say(text, id) {
+  conversation.say(text, id);
   follower.toEnd();
   patchConversation(conversation.id, { updated_at: new Date().toISOString() });
+}
+
+/** The next message that waits for its turn, once nothing is being written or sent. */
+function sendQueued() {
+  const { next } = queue;
+  if (!next || socket.state.name !== "ready" || conversation.isBehind) return;
+  if (conversation.running || conversation.unsaved.length || conversation.isEditOpen) return;
+  say(next.text, next.id);
+  queuedIds.add(next.id);
+  // Only now: until here it is kept as unsaved (showState) and as waiting.
+  queue.drop(next.id);
 }
 
 /** Begin with a starter. One that ends with a colon ("Make this shorter:") waits for the rest. */
@@ -137,7 +164,7 @@ async function step(message, by) {
     announce.textContent = t("version", { number: index + by + 1, count: ids.length });
     tabs.postMessage(conversation.id);
   } catch (error) {
-    say(error.status ? error.message : t("not_connected"));
+    tell(error.status ? error.message : t("not_connected"));
   }
   stepping = false;
 }
@@ -154,13 +181,16 @@ function saveEdit(message, text) {
 }
 
 /** Something could not be done. */
-function say(sentence) {
+function tell(sentence) {
   composer.refuse(sentence);
 }
 
 function changed(message, { ended = false } = {}) {
   log.redraw(message);
   if (ended) {
+    // The next one would most likely fail as well.
+    if (message.status === "failed") queue.hold();
+    else queue.release();
     announce.textContent = t("answered", { name: log.nameOf(message) ?? t("employee") });
     patchConversation(conversation.id, { updated_at: new Date().toISOString() });
   } else if (message?.role === "assistant" && message.length) {
@@ -188,6 +218,7 @@ function showState() {
   showEmployee(face);
   composer.placeholder = t("message_to", { name: face?.name ?? t("employee") });
   showWelcome(face);
+  sendQueued();
 }
 
 /** The server did not take a message: its text goes back to where it was typed. */
@@ -197,7 +228,10 @@ function refused(message, error) {
     editSent = false;
     if (reopenEdit(message.asked.from, message.text, sentence)) return;
   }
-  if (message) composer.put(message.text);
+  if (message && queuedIds.delete(message.client_id)) {
+    queue.hold(error?.retry_after ?? 0);
+    queue.putBack(message.text);
+  } else if (message) composer.put(message.text);
   composer.refuse(sentence, error?.retry_after ?? 0);
 }
 
@@ -235,15 +269,20 @@ function startOlder() {
   };
   const seen = new IntersectionObserver(
     async ([entry]) => {
+      if (!entry.isIntersecting) return;
+      if (log.hasMore) {
+        follower.holding(() => log.showMore());
+        return look();
+      }
       const cursor = cursors.get(conversation.branch()[0]?.id);
-      if (!entry.isIntersecting || !cursor) return;
+      if (!cursor) return;
       seen.unobserve(top);
       try {
         const page = await api("GET", `${path}/messages?cursor=${cursor}`);
         noteCursor(page);
         follower.holding(() => {
           conversation.merge(page.items);
-          log.drawNow();
+          log.showMore();
         });
         look();
       } catch (error) {
@@ -259,6 +298,7 @@ function startOlder() {
 /** What was typed in an earlier life of this page, or in a tab that was closed before it was sent. */
 function restore() {
   composer.put(waiting.draft);
+  if (waiting.isQueueOld || conversation.branch().at(-1)?.status === "failed") queue.hold();
   for (const { client_id: id, text, isOld } of waiting.takeUnsaved()) {
     if (isOld) composer.put(text);
     // It may have been sent: the same id, so that nothing is stored twice.

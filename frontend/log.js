@@ -2,6 +2,11 @@
 
 import { Answer, UserMessage } from "konstruct/message";
 
+// So many of the newest messages are in the page, and more as the reader goes up; once back at the end, more
+// than twice as many are too many. Those out of sight are not laid out (`content-visibility`).
+const WINDOW = 200;
+const MORE = 60;
+
 export class Log {
   #box;
   #follower;
@@ -9,6 +14,7 @@ export class Log {
   #views = new Map();
   #dirty = new Set();
   #all = true;
+  #size = WINDOW;
   #scheduled = false;
   #conversation;
   #context;
@@ -48,9 +54,22 @@ export class Log {
     return this.#faces.get(message.agent_id)?.name;
   }
 
+  /** Whether messages are known that lie before those in the page. */
+  get hasMore() {
+    return this.#conversation.branch().length > this.#size;
+  }
+
+  /** Bring some more of them into the page. */
+  showMore() {
+    this.#size += MORE;
+    this.redraw(null);
+    this.drawNow();
+  }
+
   drawNow() {
     this.#scheduled = false;
-    const branch = this.#conversation.branch();
+    if (this.#follower.follows && this.#size > 2 * WINDOW) this.#size = WINDOW;
+    const branch = this.#conversation.branch().slice(-this.#size);
     const context = this.#context();
     const keys = new Set(branch.map((message) => message.key));
     const focused = this.#focusedTool();
@@ -59,11 +78,13 @@ export class Log {
       view.element.remove();
       this.#views.delete(key);
     }
+    const late = [];
     let before = null;
     for (const message of branch) {
       const known = this.#views.get(message.key);
       const view = known ?? this.#make(message);
-      if (!known || this.#all || this.#dirty.has(message.key)) view.draw(message, context);
+      const isDue = !known || this.#all || this.#dirty.has(message.key);
+      if (isDue && !view.draw(message, context)) late.push(message);
       const place = before ? before.nextSibling : this.#box.firstChild;
       if (view.element !== place) this.#box.insertBefore(view.element, place);
       before = view.element;
@@ -72,6 +93,7 @@ export class Log {
     this.#dirty.clear();
     this.#follower.keep();
     if (focused) this.#focusAgain(focused, branch);
+    late.forEach((message) => this.redraw(message));
   }
 
   /** The view of the message, if it is shown. */

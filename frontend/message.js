@@ -1,10 +1,15 @@
 // One message as it is seen.
 
 import { avatar, copyText, el } from "konstruct/dom";
+import { factsOf } from "konstruct/facts";
 import { MarkdownView } from "konstruct/markdown";
 import { fullTime, shortTime, t } from "konstruct/page";
 import { CommentForm, copyTool, EditForm, Stepper, Tool } from "konstruct/tools";
 
+// Of the time, so much at most goes into drawing an answer that is being written.
+const SHARE = 0.25;
+// What is drawn in this time (ms) leaves enough of a frame, however often it is done.
+const LIGHT = 4;
 const UNKNOWN_FACE = { name: t("employee"), color: "#8a8577", ink: "#ffffff", initials: "?" };
 
 /**
@@ -18,6 +23,12 @@ const UNKNOWN_FACE = { name: t("employee"), color: "#8a8577", ink: "#ffffff", in
 /** Why nothing can be asked for now; null: it can. */
 function whyNot({ ready, running }) {
   return !ready ? t("not_connected") : running ? t("busy") : null;
+}
+
+/** How high the message will be, roughly, until it has been laid out: lines of so many characters (conversation.css). */
+function guessHeight(element, text, lineLength, rest) {
+  const lines = text.split("\n").reduce((count, line) => count + 1 + Math.floor(line.length / lineLength), 0);
+  element.style.setProperty("contain-intrinsic-block-size", `auto ${lines * 26 + rest}px`);
 }
 
 /** Copy a code block on a click, and say on the button how it went. */
@@ -48,8 +59,10 @@ export class UserMessage {
     this.element = el(
       "article", { class: "message is-user", "aria-label": t("you") }, this.#bubble, this.#note, this.#tools,
     );
+    guessHeight(this.element, message.text, 60, 30);
   }
 
+  /** Show the message as it is now. False: not all of it; it has to be drawn again soon. */
   draw(message, context) {
     this.#message = message;
     const unsaved = message.status === "unsaved";
@@ -58,6 +71,7 @@ export class UserMessage {
     this.#tools.hidden = unsaved || this.#form !== null;
     this.#edit.disabled = whyNot(context);
     this.#stepper.draw(context.versions(message), whyNot(context));
+    return true;
   }
 
   /** Open the text for editing; with what was typed before, if that is known, and why it was not sent. */
@@ -101,9 +115,12 @@ export class Answer {
   #regenerate;
   #up;
   #down;
+  #facts = el("span", { class: "facts" });
   #tools;
   #comment = null;
   #drawn = null;
+  #wasRunning = false;
+  #restsUntil = 0;
   #face = null;
   #message;
   #on;
@@ -122,9 +139,10 @@ export class Answer {
     this.#up = new Tool("up", "up", t("feedback_up"), { press: () => this.#rate("up"), refused });
     this.#down = new Tool("down", "down", t("feedback_down"), { press: () => this.#rate("down"), refused });
     const tools = [this.#stepper, this.#copy, this.#regenerate, this.#up, this.#down];
-    this.#tools = el("div", { class: "tools" }, ...tools.map((tool) => tool.element));
+    this.#tools = el("div", { class: "tools" }, ...tools.map((tool) => tool.element), this.#facts);
     const body = [el("p", { class: "by" }, this.#by, time), this.#text, this.#dots, this.#note, this.#tools];
     this.element = el("article", { class: "message is-answer" }, el("div", { class: "message-body" }, ...body));
+    guessHeight(this.element, message.text, 85, 70);
     this.#text.addEventListener("click", (event) => {
       const button = event.target.closest(".copy-code");
       if (button) copyFrom(button, button.closest(".code").querySelector("code").textContent);
@@ -134,10 +152,7 @@ export class Answer {
   draw(message, context) {
     this.#message = message;
     const running = message.status === "running";
-    if (message.text !== this.#drawn) {
-      this.#markdown.draw(message.text);
-      this.#drawn = message.text;
-    }
+    const isDrawn = this.#drawText(message.text, running);
     this.#drawFace(this.#on.faceOf(message) ?? UNKNOWN_FACE);
     this.element.classList.toggle("is-running", running);
     this.element.setAttribute("aria-busy", String(running));
@@ -147,6 +162,20 @@ export class Answer {
     this.#note.textContent = note;
     this.#note.classList.toggle("is-bad", message.status === "failed");
     this.#drawTools(message, context, running);
+    return isDrawn;
+  }
+
+  /** False: too much time went into it just now, so this is for later. */
+  #drawText(text, running) {
+    if (text === this.#drawn && running === this.#wasRunning) return true;
+    const start = performance.now();
+    if (running && start < this.#restsUntil) return false;
+    this.#markdown.draw(text, { final: !running });
+    this.#drawn = text;
+    this.#wasRunning = running;
+    const took = performance.now() - start;
+    this.#restsUntil = took > LIGHT ? start + took / SHARE : 0;
+    return true;
   }
 
   #drawFace(face) {
@@ -171,6 +200,9 @@ export class Answer {
     this.#regenerate.hidden = !message.parent_id || (running && versions.ids.length < 2);
     this.#regenerate.disabled = why;
     this.#tools.hidden = running && versions.ids.length < 2;
+    const { short, full } = running ? { short: "", full: "" } : factsOf(message);
+    this.#facts.textContent = short;
+    this.#facts.title = full;
     if (running || message.feedback !== "down") this.#closeComment();
   }
 

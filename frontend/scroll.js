@@ -8,14 +8,25 @@ export class Follower {
   #follows = true;
   #last = 0;
 
-  /** @param {HTMLElement} box what scrolls  @param {HTMLElement} down the button back to the end */
+  /**
+   * @param {HTMLElement} box  what scrolls
+   * @param {HTMLElement} down  the button back to the end
+   */
   constructor(box, down) {
     this.#box = box;
     this.#down = down;
     box.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     down.addEventListener("click", () => this.toEnd({ smooth: true }));
     // The box changes height with the composer and a phone's keyboard.
-    new ResizeObserver(() => this.keep()).observe(box);
+    const resized = new ResizeObserver(() => this.keep());
+    resized.observe(box);
+    // Messages are laid out as they come near, formulas and colours come late: the end moves.
+    for (const content of box.children) resized.observe(content);
+  }
+
+  /** Whether the reader is at the end, and so goes along with what is written. */
+  get follows() {
+    return this.#follows;
   }
 
   get #distance() {

@@ -106,11 +106,11 @@ export class EditForm {
   #problem = el("p", { class: "edit-problem", role: "status" });
 
   /** @param {object} on  save(text) -> a sentence if it could not be sent, cancel(), draft(text) */
-  constructor(text, on) {
+  constructor(text, on, saveLabel = t("edit_save")) {
     this.#text = el("textarea", { "aria-label": t("edit_label"), rows: 1, enterkeyhint: "send", autocomplete: "off" });
     this.#text.value = text;
     const cancel = el("button", { type: "button", class: "button", onclick: on.cancel }, t("cancel"));
-    const save = el("button", { class: "button is-main" }, t("edit_save"));
+    const save = el("button", { class: "button is-main" }, saveLabel);
     this.element = el("form", { class: "edit" }, this.#text, this.#problem, el("div", { class: "actions" }, cancel, save));
     this.element.addEventListener("submit", (event) => {
       event.preventDefault();

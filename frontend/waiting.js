@@ -44,12 +44,31 @@ export class Waiting {
   #draft;
   #unsaved;
   #edit;
+  #queue;
   #kept = new Set();
+  /** Called after another tab has changed `queue`. */
+  onQueue = () => {};
 
   constructor(conversationId) {
     this.#draft = `${PREFIX}draft:${conversationId}`;
     this.#unsaved = `${PREFIX}unsaved:${conversationId}:`;
     this.#edit = `${PREFIX}edit:${conversationId}`;
+    this.#queue = `${PREFIX}queue:${conversationId}`;
+    addEventListener("storage", ({ key }) => key === this.#queue && this.onQueue());
+  }
+
+  /** What was written while an answer is: [{id, text, at}] in order. */
+  get queue() {
+    return read(localStorage, this.#queue) ?? [];
+  }
+
+  set queue(items) {
+    write(localStorage, this.#queue, items.length ? items : null);
+  }
+
+  /** Whether the queue was written to so long ago that nobody expects it to be sent by itself. */
+  get isQueueOld() {
+    return this.queue.some(({ at }) => !(Date.now() - at < SENT_BY_ITSELF));
   }
 
   get draft() {
