@@ -6,8 +6,8 @@ from procrastinate.contrib.django import app
 
 from chat import answers
 from konstruct.tenancy import job_keeping
-from konstruct.tenancy.door import in_shared, in_workspace
-from konstruct.tenancy.workspaces import active_workspaces
+from konstruct.tenancy.door import in_shared
+from konstruct.tenancy.everywhere import in_every_workspace
 
 logger = logging.getLogger(__name__)
 
@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 async def sweep(timestamp: int) -> None:
     """Each minute: end the answers whose process has died, in every workspace."""
     await in_shared(job_keeping.release_forgotten)
-    for workspace in await in_shared(active_workspaces):
-        for message_id in await in_workspace(workspace, answers.interrupt_stale):
+    async for workspace, interrupted in in_every_workspace(answers.interrupt_stale):
+        for message_id in interrupted:
             logger.warning("Answer %s of %s was left by a process that died", message_id, workspace.slug)
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery, TextField
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +16,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm
 
+from konstruct.tenancy import job_keeping
 from konstruct.tenancy.admin_forms import (
     AddUserForm,
     ChangeUserForm,
@@ -22,7 +25,7 @@ from konstruct.tenancy.admin_forms import (
     MembershipFormSet,
 )
 from konstruct.tenancy.admin_site import PlatformInline, PlatformModelAdmin, site
-from konstruct.tenancy.models import Domain, Membership, User, Workspace
+from konstruct.tenancy.models import Domain, JobFailure, Membership, User, Workspace
 from konstruct.tenancy.ownership import last_owner_sentence, left_without_owner
 from konstruct.tenancy.workspaces import set_suspended
 
@@ -171,11 +174,12 @@ class JobAdmin(PlatformModelAdmin):
     """What waits and what failed: a list and no more. A job's own page, like its name (`str(job)`),
     would show its arguments, and those are tenant data."""
 
-    list_display = ("id", "task_name", "queue_name", "status", "attempts", "scheduled_at")
+    list_display = ("id", "task_name", "workspace", "state", "failures", "last_failure", "due")
     list_display_links = None
-    list_filter = ("status", "queue_name", "task_name")
-    search_fields = ("task_name", "queue_name")
+    list_filter = ("status", "task_name")
+    search_fields = ("task_name",)
     ordering = ("-id",)
+    actions = ("try_again",)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return obj is None and self.allows(request)
@@ -188,3 +192,52 @@ class JobAdmin(PlatformModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def has_repeat_permission(self, request: HttpRequest) -> bool:
+        return self.allows(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProcrastinateJob]:
+        queryset: QuerySet[ProcrastinateJob] = super().get_queryset(request)
+        of_job = JobFailure.objects.filter(job_id=OuterRef("pk"))
+        # As text: nothing keeps other programs from putting anything into a job's arguments.
+        named = Workspace.objects.annotate(text=Cast("id", TextField())).filter(text=OuterRef("workspace_id"))
+        return queryset.annotate(
+            workspace_id=KeyTextTransform("workspace_id", "args"),
+            workspace_name=Subquery(named.values("name")[:1]),
+            failure_count=Subquery(of_job.values("failures")[:1]),
+            failure_error=Subquery(of_job.values("error")[:1]),
+            failure_sentence=Subquery(of_job.values("sentence")[:1]),
+        )
+
+    @display(description=_("workspace"), ordering="workspace_name")
+    def workspace(self, job: Any) -> str:
+        return job.workspace_name or "–"
+
+    @display(
+        description=_("state"),
+        ordering="status",
+        label={"waits": "info", "held": "warning", "runs": "success", "failed": "danger"},
+    )
+    def state(self, job: Any) -> tuple[str, Any]:
+        if job.status == "todo":
+            return ("held", _("held")) if job.scheduled_at == job_keeping.HELD else ("waits", _("waits"))
+        words = {"doing": ("runs", _("runs")), "failed": ("failed", _("failed"))}
+        return words.get(job.status, (job.status, job.status))
+
+    @display(description=_("failed (times)"), ordering="failure_count")
+    def failures(self, job: Any) -> int:
+        return job.failure_count or 0
+
+    @display(description=_("last failure"))
+    def last_failure(self, job: Any) -> str:
+        return f"{job.failure_sentence} ({job.failure_error})" if job.failure_error else ""
+
+    @display(description=_("due"), ordering="scheduled_at")
+    def due(self, job: Any) -> Any:
+        return None if job.scheduled_at == job_keeping.HELD else job.scheduled_at
+
+    @admin.action(description=_("Try again"), permissions=["repeat"])
+    def try_again(self, request: HttpRequest, queryset: QuerySet[ProcrastinateJob]) -> None:
+        count = job_keeping.try_again(job_ids=list(queryset.values_list("pk", flat=True)))
+        done = ngettext("%d failed job waits again.", "%d failed jobs wait again.", count)
+        self.message_user(request, done % count, messages.SUCCESS if count else messages.WARNING)

@@ -6,6 +6,7 @@ Synchronous, keyword-only. `procrastinate_jobs` is in the shared schema, so thes
 as well as from none.
 """
 
+import json
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +32,26 @@ HELD = datetime(2999, 1, 1, tzinfo=UTC)
 _RECOVERING = (0x6B6F6E73, 0x6A6F6273)
 # What procrastinate's workers listen to.
 _TOLD = ("procrastinate_any_queue_v1", '{"type": "job_inserted", "job_id": 0}')
+
+
+_ADD = """
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, scheduled_at)
+VALUES ('default', %s, %s, %s, %s::jsonb, CASE WHEN %s > 0 THEN now() + make_interval(secs => %s) END)
+ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING
+"""
+
+
+def add(
+    *, task: str, lock: str | None, queueing_lock: str | None, args: dict[str, Any], after: float = 0.0
+) -> bool:
+    """Add a job, in the caller's transaction. False: one of that queueing lock waits already.
+
+    Not by procrastinate's own `defer`: in a worker that goes through another connection, it needs a
+    savepoint to be refused, and turns a database that is away into an error nobody else knows.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD, [task, lock, queueing_lock, json.dumps(args), after, after])
+        return cursor.rowcount == 1
 
 
 class Recovered(Struct, frozen=True):

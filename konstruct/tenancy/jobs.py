@@ -24,15 +24,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.utils import timezone
 from procrastinate import BaseRetryStrategy, JobContext, RetryDecision
 from procrastinate.contrib.django import app
-from procrastinate.contrib.django.django_connector import DjangoConnector
-from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Job as Row
-from procrastinate.manager import JobManager
-from procrastinate.tasks import configure_task
 
 from konstruct.tenancy import job_keeping
 from konstruct.tenancy.door import WorkspaceRef, in_shared
@@ -45,9 +41,6 @@ logger = logging.getLogger(__name__)
 FIRST_WAIT = 5.0
 _GROWTH = 3.0
 _LONGEST_WAIT = 3600.0
-
-# Through the connection of the calling thread, also in a worker, whose own connector is another one.
-_manager = JobManager(DjangoConnector())
 
 Body = Callable[..., Awaitable[None]]
 
@@ -125,24 +118,13 @@ class Job:
         """
         if unknown := arguments.keys() ^ self._types.keys():
             raise TypeError(f"{self.name} takes {sorted(self._types)}, not so {sorted(unknown)}.")
-        deferrer = configure_task(
-            name=self.name,
-            job_manager=_manager,
+        return job_keeping.add(
+            task=self.name,
             lock=f"{workspace_id}/{lock}" if lock else None,
             queueing_lock=f"{workspace_id}/{self.name}/{queueing_lock}" if queueing_lock else None,
-            schedule_at=_in(after) if after else None,
+            args={"workspace_id": str(workspace_id), **msgspec.to_builtins(arguments)},
+            after=after,
         )
-        plain = msgspec.to_builtins(arguments)
-        if queueing_lock is None:
-            deferrer.defer(workspace_id=str(workspace_id), **plain)
-            return True
-        try:
-            # The refusal must not spoil the caller's transaction.
-            with transaction.atomic():
-                deferrer.defer(workspace_id=str(workspace_id), **plain)
-        except AlreadyEnqueued:
-            return False
-        return True
 
     async def run(self, workspace: WorkspaceRef, **arguments: object) -> None:
         """Its body, once, here and now."""

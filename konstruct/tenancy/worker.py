@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import psycopg
 from django.db import DatabaseError
+from procrastinate import PsycopgConnector
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.utils import connector_params
 from procrastinate.exceptions import ConnectorException
 
 from konstruct.tenancy import job_keeping
@@ -15,12 +17,15 @@ from konstruct.tenancy.door import in_shared
 
 logger = logging.getLogger(__name__)
 
+APPLICATION = "konstruct-worker"
 # Seconds. New jobs are heard of at once; polling finds those that have become due, or were not heard of.
 POLL = 2.0
 # How often a worker looks for jobs of dead ones.
 RECOVER_EVERY = 10.0
 # How long jobs may go on when the worker is to end; what is not done then runs again elsewhere.
 LEAVE_WITHIN = 20.0
+# Between a worker that lost its database and the next: twice as long each time.
+FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 
 
@@ -29,7 +34,7 @@ async def work(*, concurrency: int, stop: asyncio.Event, ready: Callable[[], Non
 
     procrastinate's worker ends where the database fails it: a new one takes its place.
     """
-    pause = 0.5
+    pause = FIRST_PAUSE
     while not stop.is_set():
         began = asyncio.get_running_loop().time()
         try:
@@ -39,7 +44,7 @@ async def work(*, concurrency: int, stop: asyncio.Event, ready: Callable[[], Non
         if stop.is_set():
             return
         if asyncio.get_running_loop().time() - began > 60:
-            pause = 0.5
+            pause = FIRST_PAUSE
         logger.warning("The worker begins anew in %.1f s", pause)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause)
@@ -48,7 +53,10 @@ async def work(*, concurrency: int, stop: asyncio.Event, ready: Callable[[], Non
 
 async def _run(concurrency: int, stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """One worker, from its start to its end."""
-    connector = app.connector.get_worker_connector()  # type: ignore[attr-defined]
+    # Django's own, under a name of its own in pg_stat_activity.
+    parameters = {**connector_params(), "application_name": APPLICATION}
+    # Few idle ones: after the loss of the database each dead one costs the pool a longer pause.
+    connector = PsycopgConnector(kwargs=parameters, min_size=1, max_size=concurrency + 2)
     with app.replace_connector(connector) as worker_app:
         async with worker_app.open_async():
             running = asyncio.create_task(
