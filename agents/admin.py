@@ -49,6 +49,7 @@ class AgentAdmin(TenantModelAdmin):
                 ),
             },
         ),
+        (gettext_lazy("What it remembers"), {"fields": ("sees_shared",)}),
         (gettext_lazy("How a conversation begins"), {"fields": ("greeting", "starters")}),
         (
             gettext_lazy("Which model answers"),

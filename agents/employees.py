@@ -23,6 +23,7 @@ class Employee(msgspec.Struct, frozen=True):
     models: tuple[str, ...]
     temperature: float | None
     max_tokens: int | None
+    sees_shared: bool
     updated_at: datetime
 
 
@@ -36,6 +37,7 @@ def load(agent: Agent) -> Employee:
         models=(agent.model or settings.KONSTRUCT_MODEL, *agent.fallback_models),
         temperature=agent.temperature,
         max_tokens=agent.max_tokens,
+        sees_shared=agent.sees_shared,
         updated_at=agent.updated_at,
     )
 

@@ -59,6 +59,11 @@ class Agent(TenantModel):
     max_tokens = models.PositiveIntegerField(
         _("longest answer in tokens"), null=True, blank=True, validators=[MinValueValidator(1)]
     )
+    sees_shared = models.BooleanField(
+        _("may use the workspace's shared notes"),
+        default=True,
+        help_text=_("What owners and admins have written down for all employees."),
+    )
     is_active = models.BooleanField(_("active"), default=True)
     position = models.PositiveSmallIntegerField(
         _("position"),
