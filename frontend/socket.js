@@ -25,6 +25,7 @@ export class Socket {
   #attempts = 0;
   #rejections = 0;
   #readyAt = 0;
+  #withdrawn = false;
   #timers = {};
   state = { name: "connecting" };
 
@@ -58,6 +59,8 @@ export class Socket {
   /** See whether the connection stands: at once, if it should; by a new one, if it is waited for. */
   #look() {
     if (this.state.name === "ready") this.#ping(SOON);
+    // The person may have signed in again in another tab.
+    else if (this.state.reason === "withdrawn") this.#lookAgain();
     else if (navigator.onLine) this.retry();
   }
 
@@ -68,6 +71,17 @@ export class Socket {
     // Closing already; the event that says so can take its time.
     if (this.#socket.readyState !== WebSocket.OPEN) this.#lost();
     return this.state.name === "ready";
+  }
+
+  /** Access ended; is there any now? Asked without a word, and only a yes changes what is said. */
+  async #lookAgain() {
+    try {
+      await api("POST", "/token");
+    } catch {
+      // No, or not to be known now: the page says so already.
+      return;
+    }
+    if (this.state.reason === "withdrawn") this.#connect();
   }
 
   #set(state) {
@@ -98,8 +112,8 @@ export class Socket {
   }
 
   #tokenRefused(error) {
-    if (error.status === 401) goSignIn();
-    else if (error.status === 403) this.#end("withdrawn");
+    if (error.status === 403 || (error.status === 401 && this.#withdrawn)) this.#end("withdrawn");
+    else if (error.status === 401) goSignIn();
     else this.#wait();
   }
 
@@ -109,6 +123,7 @@ export class Socket {
     if (frame.type === "ready") {
       clearTimeout(this.#timers.handshake);
       this.#rejections = 0;
+      this.#withdrawn = false;
       this.#readyAt = Date.now();
       this.#timers.ping = setInterval(() => this.#ping(), PING_EVERY);
       this.#set({ name: "ready" });
@@ -123,12 +138,19 @@ export class Socket {
   }
 
   #closed(code) {
-    if (code === CLOSE.WITHDRAWN) return this.#end("withdrawn");
-    if (code === CLOSE.GONE) return this.#end("gone");
+    if (code === CLOSE.WITHDRAWN) return this.#accessEnded();
+    if (code === CLOSE.GONE) return this.#end(this.#withdrawn ? "withdrawn" : "gone");
     // One rejection can be a token that was too old when it arrived; two in a row are no accident.
     if (code === CLOSE.NOT_AUTHENTICATED && ++this.#rejections >= 2) return this.#end("withdrawn");
     if (code === CLOSE.TOO_BIG) this.#onTooBig();
     this.#lost(code === CLOSE.TOO_MANY);
+  }
+
+  /** It ended as it was: with another role, or under a new password, there may be another. */
+  #accessEnded() {
+    if (this.#withdrawn) return this.#end("withdrawn");
+    this.#withdrawn = true;
+    this.#connect();
   }
 
   #lost(crowded = false) {
@@ -148,6 +170,8 @@ export class Socket {
   #end(reason) {
     this.#drop();
     this.#set({ name: "closed", reason });
+    // A new password was set in another tab: this browser is just being given the session's new key.
+    if (reason === "withdrawn") this.#timers.again = setTimeout(() => this.#lookAgain(), SOON);
   }
 
   /** Let go of the present socket and of all that waits for it. */

@@ -5,6 +5,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from agents.models import Agent
+from konstruct.tenancy.people import initials
 
 DARK_INK, LIGHT_INK = "#16181d", "#ffffff"
 
@@ -35,13 +36,6 @@ def face(agent: Agent) -> Face:
         starters=tuple(agent.starters),
         is_active=agent.is_active,
     )
-
-
-def initials(name: str) -> str:
-    """The first letters of the first and the last word, upper case: "Ada", "A"; "Mary Ann Lee", "ML"."""
-    words = name.split()
-    letters = [words[0][0], words[-1][0]] if len(words) > 1 else [w[0] for w in words]
-    return "".join(letters).upper()
 
 
 def ink_on(color: str) -> str:

@@ -1,5 +1,6 @@
 """Who there is: users, workspaces, and who belongs where. All of it in the shared schema."""
 
+import hashlib
 import re
 import uuid
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ SLUG_PATTERN = re.compile(r"^[a-z][a-z0-9-]{0,46}[a-z0-9]$")
 
 
 class Role(models.TextChoices):
-    """What a member may do. Owners and admins look after employees; owners after people too."""
+    """What a member may do. Owners and admins look after employees and people; only owners after owners."""
 
     OWNER = "owner", _("owner")
     ADMIN = "admin", _("admin")
@@ -24,6 +25,14 @@ class Role(models.TextChoices):
 
 
 MANAGING_ROLES = frozenset({Role.OWNER, Role.ADMIN})
+
+
+class Theme(models.TextChoices):
+    """How pages look: as the person's system does, or always light or dark."""
+
+    SYSTEM = "system", _("As my system")
+    LIGHT = "light", _("Light")
+    DARK = "dark", _("Dark")
 
 
 class UserManager(BaseUserManager["User"]):
@@ -51,6 +60,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     display_name = models.CharField(_("name"), max_length=100, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("staff"), default=False)
+    # One of settings.LANGUAGES; empty: whichever the browser asks for.
+    language = models.CharField(_("language"), max_length=10, blank=True)
+    theme = models.CharField(_("appearance"), max_length=10, choices=Theme.choices, default=Theme.SYSTEM)
+    # How often this person has signed out everywhere.
+    sign_outs = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -73,6 +87,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_full_name(self) -> str:
         """As `name`; what Django's admin asks for."""
         return self.name
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What a session must carry to be this user's. Signing out everywhere changes it, as a new
+        password does: so that no session is missed, wherever it is kept."""
+        digest: str = super()._get_session_auth_hash(secret=secret)  # type: ignore[misc]
+        if self.sign_outs:
+            digest = hashlib.sha256(f"{digest}:{self.sign_outs}".encode()).hexdigest()
+        return digest
 
 
 class Workspace(TenantMixin):
@@ -122,6 +144,8 @@ class Membership(models.Model):
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(_("role"), max_length=10, choices=Role.choices, default=Role.MEMBER)
     created_at = models.DateTimeField(auto_now_add=True)
+    # To a few minutes; see konstruct.tenancy.sessions.
+    last_seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("membership")
@@ -158,3 +182,50 @@ class JobFailure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id}: {self.error}"
+
+
+class Invitation(models.Model):
+    """A link by which one person may join a workspace, once. See konstruct.tenancy.invitations."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="invitations")
+    # SHA-256 of the link's secret, which is nowhere else.
+    token_hash = models.CharField(max_length=64, unique=True)
+    role = models.CharField(_("role"), max_length=10, choices=Role.choices, default=Role.MEMBER)
+    # Whom it is for; empty: whoever has the link.
+    email = models.EmailField(_("e-mail"), blank=True)
+    created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+
+    def __str__(self) -> str:
+        return f"{self.workspace} · {self.role}"
+
+
+class SignIn(models.Model):
+    """One of a person's sessions, as the person sees it: where it was begun, and when it was last used.
+
+    The session itself is Django's; it is named by its fingerprint (konstruct.tenancy.tokens), so that this
+    table opens nothing.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_ins")
+    fingerprint = models.CharField(max_length=64, unique=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+    began_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.began_at:%Y-%m-%d}"

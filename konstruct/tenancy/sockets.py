@@ -5,18 +5,14 @@ The claims of the `auth` frame are claims: each must equal what the signed token
 """
 
 from collections.abc import Iterable
-from importlib import import_module
 from uuid import UUID
 
-from django.conf import settings
-from django.contrib.auth import HASH_SESSION_KEY
-from django.db import connection
-from django.utils.crypto import constant_time_compare
 from msgspec import Struct
 
 from konstruct.tenancy.door import WorkspaceRef
 from konstruct.tenancy.http import workspace_id_of_host
 from konstruct.tenancy.models import User
+from konstruct.tenancy.sessions import holding
 from konstruct.tenancy.tokens import BadToken, read_token
 from konstruct.tenancy.workspaces import find_membership, reference
 
@@ -75,17 +71,4 @@ def still_holds(*, identities: Iterable[Identity]) -> dict[Identity, bool]:
 
 def session_holds(*, fingerprint: str, user: User) -> bool:
     """Whether the session of that fingerprint lives, and is this user's, under the present password."""
-    with connection.cursor() as cursor:
-        # The index konstruct_session_fingerprint answers this; its expression must be the same.
-        cursor.execute(
-            "SELECT session_data FROM public.django_session"
-            " WHERE encode(sha256(session_key::bytea), 'hex') = %s AND expire_date > now()",
-            [fingerprint],
-        )
-        row = cursor.fetchone()
-    if row is None:
-        return False
-    session = import_module(settings.SESSION_ENGINE).SessionStore().decode(row[0])
-    return str(session.get("_auth_user_id")) == str(user.pk) and constant_time_compare(
-        session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()
-    )
+    return fingerprint in holding(fingerprints=[fingerprint], user=user)

@@ -1,4 +1,4 @@
-"""A limit on guessing passwords: so many attempts for one e-mail from one address, then a pause.
+"""Limits on trying: so many attempts by one person from one address, then a pause.
 
 Counted in Django's cache, so in each server process for itself.
 """
@@ -11,18 +11,18 @@ ATTEMPTS = 10
 WINDOW = 15 * 60
 
 
-class SignInThrottle:
-    """The attempts to sign in as `email` from `address` within WINDOW seconds of the first."""
+class Throttle:
+    """The attempts at `what` by those whom `who` names, within WINDOW seconds of the first."""
 
-    def __init__(self, *, email: str, address: str) -> None:
+    def __init__(self, what: str, *who: str) -> None:
         # Hashed: the name is of a safe form and length whatever was typed.
-        who = hashlib.sha256(f"{email.strip().lower()}\n{address}".encode("utf-8", "replace")).hexdigest()
-        self._key = f"sign-in:{who}"
+        digest = hashlib.sha256("\n".join(who).encode("utf-8", "replace")).hexdigest()
+        self._key = f"{what}:{digest}"
 
     def allow(self) -> bool:
-        """Count an attempt; False if it is one too many and the password must not be looked at.
+        """Count an attempt; False if it is one too many and the secret must not be looked at.
 
-        Counted before the password is checked, so that attempts made at once do not slip through.
+        Counted before the secret is checked, so that attempts made at once do not slip through.
         """
         cache.add(self._key, 0, WINDOW)
         try:
@@ -33,5 +33,12 @@ class SignInThrottle:
             return True
 
     def clear(self) -> None:
-        """Forget the attempts: the person has signed in."""
+        """Forget the attempts: one has succeeded."""
         cache.delete(self._key)
+
+
+class SignInThrottle(Throttle):
+    """The attempts to sign in as `email` from `address`."""
+
+    def __init__(self, *, email: str, address: str) -> None:
+        super().__init__("sign-in", email.strip().lower(), address)
