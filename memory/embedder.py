@@ -3,9 +3,10 @@
 Which embedder a workspace uses is in its policy (`memory.policy`), by name: LOCAL, or a litellm embedding
 model's. Remote ones are asked by `chat.embedding`; this room knows no provider.
 
-The embedded one is wordllama: the mean of static embeddings of a text's tokens. It takes a third of a
-millisecond a sentence and needs no network. Its English is good, its Spanish fair, and it does not relate
-one language to the other; the words' own index makes up for some of that (`memory.recall`).
+The embedded one is wordllama: the mean of static embeddings of the tokens of a text's telling words. It
+takes a third of a millisecond a sentence and needs no network. Its English is good, its Spanish fair, and
+it does not relate one language to the other; names and numbers, which it blurs, the index of words finds
+(`memory.recall`).
 """
 
 import logging
@@ -19,6 +20,7 @@ from django.conf import settings
 
 from memory.errors import EmbeddingError
 from memory.models import DIMENSIONS
+from memory.sameness import telling_words
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ _BATCH = 16
 # The least cosine at which a memory bears on a question. LOCAL's is measured (benchmarks.recall_quality).
 # Others' spaces differ; theirs only keeps out what is plainly foreign, and KONSTRUCT_EMBEDDING_THRESHOLD
 # sets a better one.
-_THRESHOLDS = {LOCAL: 0.25}
+_THRESHOLDS = {LOCAL: 0.3}
 _UNMEASURED = 0.25
 
 _loading = threading.Lock()
@@ -65,9 +67,10 @@ def embed_local(texts: Sequence[str]) -> list[list[float]]:
     model = _load()
     vectors: list[list[float]] = []
     for start in range(0, len(texts), _BATCH):
-        # Python may hold lone surrogates; the tokenizer takes none.
+        # Words that carry nothing pull the mean towards every other sentence: without them recall@5 rises
+        # from 0.74 to 0.80 (benchmarks.recall_quality). Lone surrogates are refused by the tokenizer.
         batch = [
-            text[:MAX_CHARACTERS].encode("utf-8", "replace").decode()
+            _telling(text[:MAX_CHARACTERS].encode("utf-8", "replace").decode())
             for text in texts[start : start + _BATCH]
         ]
         vectors += [fit(vector) for vector in model.embed(batch)]
@@ -90,6 +93,10 @@ def fit(vector: Sequence[float]) -> list[float]:
     if not np.isfinite(length) or length == 0:
         raise EmbeddingError("The embedding model gave a vector without a direction.")
     return (cut / length).tolist()
+
+
+def _telling(text: str) -> str:
+    return " ".join(telling_words(text)) or text
 
 
 def _load() -> Any:

@@ -15,7 +15,7 @@ from memory.models import DIMENSIONS
 from memory.values import Recalled
 
 # What a full match of the question's words adds to the cosine, which is at most 1.
-WORDS_WEIGHT = 0.6
+WORDS_WEIGHT = 0.5
 # The part of the question's words (by their rarity) that a memory found by words alone must hold.
 LEAST_COVERAGE = 0.3
 # How much of a score age can take away, and the age in days that takes away half of that.
