@@ -34,6 +34,9 @@ class Settled(Struct, frozen=True, kw_only=True):
     cost_usd: float | None = None
     first_token_ms: int | None = None
     duration_ms: int | None = None
+    memories: tuple[UUID, ...] = ()
+    recall_ms: int | None = None
+    recall_late: bool = False
 
 
 class Sign(StrEnum):
@@ -113,6 +116,7 @@ def interrupt_stale(*, conversation_id: UUID | None = None) -> list[UUID]:
 
 def _columns(settled: Settled) -> dict[str, object]:
     columns = {name: getattr(settled, name) for name in Settled.__struct_fields__}
+    columns["memories"] = list(settled.memories)
     if settled.cost_usd is not None:
         columns["cost_usd"] = Decimal(str(round(settled.cost_usd, 8)))
     return columns

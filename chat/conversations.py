@@ -87,6 +87,7 @@ class MessageInfo(Struct, frozen=True):
     """A message. An answer that is being written has status `running` and the text stored so far.
 
     `siblings`: the ids of all messages in its place in the tree, itself among them, oldest first.
+    `memories`: those that its prompt held; they may have been forgotten since.
     """
 
     id: UUID
@@ -106,6 +107,7 @@ class MessageInfo(Struct, frozen=True):
     duration_ms: int | None
     feedback: str
     feedback_comment: str
+    memories: list[UUID]
     created_at: datetime
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from msgspec import Struct
 
 from chat import answers, records, settlement
+from chat.context import Contexts
 from chat.generation import Deadlines, Halt
 from chat.hub import Hub, Room
 from chat.inbound import InboundMessage
@@ -35,10 +36,11 @@ class Asked(Struct, frozen=True, kw_only=True):
 class Desk:
     """Begins and stops the turns of this process. Used on the event loop only."""
 
-    def __init__(self, hub: Hub, turns: Turns, relay: Relay | None) -> None:
+    def __init__(self, hub: Hub, turns: Turns, relay: Relay | None, contexts: Contexts) -> None:
         self._hub = hub
         self._turns = turns
         self._relay = relay
+        self._contexts = contexts
         self._tasks: dict[asyncio.Task[None], Turn] = {}
         self._closing = False
         self._hurried = False
@@ -113,6 +115,7 @@ class Desk:
             relay=self._relay,
             workspace=asked.workspace,
             inbound=asked.inbound,
+            context=self._contexts.of(asked.workspace, asked.inbound, asked.agent_id),
             begin=begin,
             message_id=message_id,
             reply_id=reply_id,

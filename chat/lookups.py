@@ -109,6 +109,7 @@ def _settled(message: Message) -> Settled:
         usage_estimated=message.usage_estimated,
         cost_usd=float(message.cost_usd) if message.cost_usd is not None else None,
         duration_ms=message.duration_ms,
+        memories=tuple(message.memories),
     )
 
 

@@ -3,6 +3,9 @@
 import uuid
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -96,6 +99,11 @@ class Message(TenantModel):
         _("feedback"), max_length=4, blank=True, choices=[("up", _("good")), ("down", _("bad"))]
     )
     feedback_comment = models.TextField(_("comment"), blank=True)
+    # Of an answer: the memories that its prompt held, which may have been forgotten since; how long recalling
+    # took; whether it came too late, or failed, so that the answer did without.
+    memories = ArrayField(models.UUIDField(), default=list, blank=True, editable=False)
+    recall_ms = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    recall_late = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(_("written"), default=timezone.now)
     # Of a running answer: when its process last gave a sign, and whether somebody elsewhere wants it stopped.
     heartbeat_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -15,6 +15,7 @@ from django.db import DatabaseError
 
 from agents import llm
 from chat import answers, lookups, news
+from chat.context import Contexts
 from chat.desk import Desk
 from chat.following import Following
 from chat.hub import Hub, Room
@@ -28,6 +29,7 @@ from konstruct.tenancy.access import ACCESS_CHANNEL, Listener, Withdrawn
 from konstruct.tenancy.door import close_door, in_shared, in_workspace
 from konstruct.tenancy.sockets import still_holds
 from konstruct.tenancy.workspaces import active_workspaces
+from memory import embedder
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,8 @@ class Process:
         self.hub = Hub()
         self.relay = Relay(settings.REDIS_URL) if settings.REDIS_URL else None
         self.turns = Turns()
-        self.desk = Desk(self.hub, self.turns, self.relay)
+        self.contexts = Contexts(settings.REDIS_URL)
+        self.desk = Desk(self.hub, self.turns, self.relay, self.contexts)
         self.following = Following(self.hub, self.turns, self.relay)
         self.presence = Presence(connections_per_user=settings.CONNECTIONS_PER_USER)
         self.messages = RateLimit(settings.MESSAGES_PER_MINUTE)
@@ -66,6 +69,7 @@ class Process:
         self._spawn(self._recheck_access(), "access-recheck")
         self._spawn(self._sweep(), "sweep")
         llm.warm()
+        embedder.warm()
 
     async def stop(self, *, grace: float) -> None:
         """Close all sockets (1012), give running answers `grace` seconds, keep what they have."""
@@ -79,6 +83,7 @@ class Process:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self.relay is not None:
             await self.relay.close()
+        await self.contexts.close()
         await llm.close()
         # It waits for threads and closes connections, which is no work for the loop's own thread.
         await asyncio.to_thread(close_door)

@@ -221,6 +221,8 @@ class UsageReport(Struct, frozen=True, omit_defaults=True):
 
 
 class Done(ServerFrame, frozen=True, tag="done"):
+    """`memories`: those that the prompt held; left out where there were none."""
+
     text: str
     conversation_id: UUID
     message_id: UUID
@@ -229,6 +231,7 @@ class Done(ServerFrame, frozen=True, tag="done"):
     finish_reason: str | None = None
     model: str | None = None
     duration_ms: int | None = None
+    memories: tuple[UUID, ...] = ()
 
 
 class ConversationChanged(ServerFrame, frozen=True, tag="conversation"):

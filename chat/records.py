@@ -4,10 +4,11 @@ A turn begins with the user's message and its empty, RUNNING answer in one trans
 `saved` nothing is lost (PROTOCOL.md, promise 1). How the answer goes on is `chat.answers`' matter.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 from msgspec import Struct
@@ -17,14 +18,13 @@ from agents.employees import Employee
 from agents.models import Agent
 from chat import news
 from chat.answers import interrupt_stale
+from chat.branch import window_up_to
 from chat.inbound import InboundMessage
 from chat.models import Conversation, Message, MessageRole, Status
 from chat.protocol import Code
 from konstruct.tenancy.sockets import session_holds
 from konstruct.tenancy.workspaces import find_membership
-
-# How far back a branch is read for the prompt; the token budget cuts it further.
-WINDOW_MESSAGES = 60
+from memory.window import Window
 
 
 class Refused(Exception):
@@ -45,15 +45,11 @@ class AlreadySeen(Exception):
         self.reply_id = reply_id
 
 
-class Said(Struct, frozen=True):
-    """A message of the branch, as the prompt needs it."""
-
-    role: str
-    text: str
-
-
 class Begun(Struct, frozen=True):
-    """A turn that has begun: `message_id` is the user's message, `reply_id` the answer to come."""
+    """A turn that has begun: `message_id` is the user's message, `reply_id` the answer to come.
+
+    window: what was said before the message; None where the caller holds it up to `parent_id`.
+    """
 
     message_id: UUID
     reply_id: UUID
@@ -61,12 +57,15 @@ class Begun(Struct, frozen=True):
     created_at: datetime
     text: str
     employee: Employee | None
-    window: tuple[Said, ...]
+    window: Window | None
 
 
-def begin_message(*, inbound: InboundMessage, message_id: UUID, reply_id: UUID) -> Begun:
+def begin_message(
+    *, inbound: InboundMessage, message_id: UUID, reply_id: UUID, held: Collection[UUID] = ()
+) -> Begun:
     """Store the user's message at the end of the conversation's branch and open its answer.
 
+    held: the messages up to which the caller knows what was said: above one of these, the branch is not read.
     Raises AlreadySeen for a client id that is stored, Refused (not_found, forbidden, busy, no_agent).
     """
     with _refuse_second_turn(), transaction.atomic():
@@ -78,10 +77,13 @@ def begin_message(*, inbound: InboundMessage, message_id: UUID, reply_id: UUID) 
             inbound,
             message=Message(id=message_id, client_id=inbound.client_id, parent_id=conversation.leaf_id),
             reply_id=reply_id,
+            held=held,
         )
 
 
-def begin_edit(*, inbound: InboundMessage, message_id: UUID, reply_id: UUID) -> Begun:
+def begin_edit(
+    *, inbound: InboundMessage, message_id: UUID, reply_id: UUID, held: Collection[UUID] = ()
+) -> Begun:
     """Store an edited form of the user's message `inbound.reply_to` as its sibling, and open its answer."""
     with _refuse_second_turn(), transaction.atomic():
         conversation = _lock(inbound)
@@ -91,10 +93,13 @@ def begin_edit(*, inbound: InboundMessage, message_id: UUID, reply_id: UUID) -> 
             inbound,
             message=Message(id=message_id, parent_id=original.parent_id),
             reply_id=reply_id,
+            held=held,
         )
 
 
-def begin_regenerate(*, inbound: InboundMessage, message_id: UUID, reply_id: UUID) -> Begun:
+def begin_regenerate(
+    *, inbound: InboundMessage, message_id: UUID, reply_id: UUID, held: Collection[UUID] = ()
+) -> Begun:
     """Open a sibling of the answer `inbound.reply_to`, to the same user's message."""
     with _refuse_second_turn(), transaction.atomic():
         conversation = _lock(inbound)
@@ -104,7 +109,8 @@ def begin_regenerate(*, inbound: InboundMessage, message_id: UUID, reply_id: UUI
         agent = _choose_agent(
             conversation, inbound.agent_id or answer.agent_id, strict=inbound.agent_id is not None
         )
-        return _open_reply(conversation, agent, answer.parent, reply_id, is_new=False)
+        _refuse_if_running(conversation)
+        return _open_reply(conversation, agent, answer.parent, reply_id, is_new=False, held=held)
 
 
 # --- inside ----------------------------------------------------------------------------------------
@@ -175,20 +181,30 @@ def _choose_agent(conversation: Conversation, agent_id: UUID | None, *, strict: 
 
 
 def _open_turn(
-    conversation: Conversation, inbound: InboundMessage, *, message: Message, reply_id: UUID
+    conversation: Conversation,
+    inbound: InboundMessage,
+    *,
+    message: Message,
+    reply_id: UUID,
+    held: Collection[UUID],
 ) -> Begun:
     agent = _choose_agent(conversation, inbound.agent_id, strict=True)
     _refuse_if_running(conversation)
     message.conversation, message.role, message.text = conversation, MessageRole.USER, inbound.text
     message.created_at = timezone.now()
     message.save(force_insert=True)
-    return _open_reply(conversation, agent, message, reply_id, is_new=True)
+    return _open_reply(conversation, agent, message, reply_id, is_new=True, held=held)
 
 
 def _open_reply(
-    conversation: Conversation, agent: Agent | None, message: Message, reply_id: UUID, *, is_new: bool
+    conversation: Conversation,
+    agent: Agent | None,
+    message: Message,
+    reply_id: UUID,
+    *,
+    is_new: bool,
+    held: Collection[UUID],
 ) -> Begun:
-    _refuse_if_running(conversation)
     now = max(timezone.now(), message.created_at + timedelta(microseconds=1))
     Message(
         id=reply_id,
@@ -214,7 +230,7 @@ def _open_reply(
         created_at=message.created_at,
         text=message.text,
         employee=employees.load(agent) if agent else None,
-        window=_branch_above(message),
+        window=None if message.parent_id in held else window_up_to(message.parent_id),
     )
 
 
@@ -223,23 +239,3 @@ def _refuse_if_running(conversation: Conversation) -> None:
         return
     if not interrupt_stale(conversation_id=conversation.id):
         raise _busy()
-
-
-_BRANCH = """
-WITH RECURSIVE branch AS (
-    SELECT id, parent_id, role, status, text, 1 AS depth FROM chat_message WHERE id = %s
-  UNION ALL
-    SELECT m.id, m.parent_id, m.role, m.status, m.text, b.depth + 1
-    FROM chat_message m JOIN branch b ON m.id = b.parent_id WHERE b.depth < %s
-)
-SELECT role, text FROM branch WHERE text <> '' ORDER BY depth DESC
-"""
-
-
-def _branch_above(message: Message) -> tuple[Said, ...]:
-    """The messages before this one on its branch, oldest first; empty (failed) answers left out."""
-    if message.parent_id is None:
-        return ()
-    with connection.cursor() as cursor:
-        cursor.execute(_BRANCH, [message.parent_id, WINDOW_MESSAGES])
-        return tuple(Said(role, text) for role, text in cursor.fetchall())

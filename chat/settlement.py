@@ -12,7 +12,8 @@ from agents.types import RunRequest, Usage
 from chat import answers
 from chat.answers import Settled
 from chat.generation import Generation
-from chat.jobs import titles
+from chat.jobs import folding, titles
+from chat.prompting import Prompted
 from chat.protocol import Code, Done, UsageReport
 from konstruct.tenancy.door import WorkspaceRef, in_workspace
 
@@ -33,8 +34,10 @@ def sentence(code: str) -> str:
     return _SENTENCES.get(code, SENTENCES["internal"])
 
 
-def settled(generation: Generation, *, status: str, code: str, usage: MaybeUsage) -> Settled:
-    """The generation's text and figures under the given status."""
+def settled(
+    generation: Generation, *, status: str, code: str, usage: MaybeUsage, prompted: Prompted | None
+) -> Settled:
+    """The generation's text and figures under the given status, with what its prompt held."""
     finished = generation.finished
     return Settled(
         text=generation.answer.text,
@@ -48,6 +51,9 @@ def settled(generation: Generation, *, status: str, code: str, usage: MaybeUsage
         cost_usd=usage.cost_usd if usage else None,
         first_token_ms=generation.first_token_ms,
         duration_ms=generation.duration_ms,
+        memories=prompted.memories if prompted else (),
+        recall_ms=prompted.recall_ms if prompted else None,
+        recall_late=prompted.recall_late if prompted else False,
     )
 
 
@@ -56,15 +62,36 @@ def estimate(request: RunRequest, text: str) -> Usage:
     return estimate_usage(request.models[0].name, request.messages, text)
 
 
-def settle_and_defer(*, conversation_id: UUID, reply_id: UUID, settled: Settled, workspace_id: UUID) -> None:
-    """Settle the answer and, in the same transaction, defer what must happen later."""
+def settle_and_defer(
+    *,
+    conversation_id: UUID,
+    reply_id: UUID,
+    settled: Settled,
+    workspace_id: UUID,
+    fold_for: UUID | None = None,
+) -> None:
+    """Settle the answer and, in the same transaction, defer what must happen later.
+
+    fold_for: the employee whose window the conversation has outgrown, if it has.
+    """
     with transaction.atomic():
         wants_title = answers.settle(conversation_id=conversation_id, reply_id=reply_id, settled=settled)
         if wants_title:
             titles.defer_title(workspace_id=workspace_id, conversation_id=conversation_id)
+        if fold_for is not None:
+            folding.defer_fold(
+                workspace_id=workspace_id, conversation_id=conversation_id, agent_id=fold_for
+            )
 
 
-async def store(workspace: WorkspaceRef, conversation_id: UUID, reply_id: UUID, settled: Settled) -> None:
+async def store(
+    workspace: WorkspaceRef,
+    conversation_id: UUID,
+    reply_id: UUID,
+    settled: Settled,
+    *,
+    fold_for: UUID | None = None,
+) -> None:
     """Store how the answer ended, waiting up to PATIENCE for a database that is away, then raise."""
     loop = asyncio.get_running_loop()
     deadline, delay = loop.time() + PATIENCE, 0.1
@@ -77,6 +104,7 @@ async def store(workspace: WorkspaceRef, conversation_id: UUID, reply_id: UUID, 
                 reply_id=reply_id,
                 settled=settled,
                 workspace_id=workspace.id,
+                fold_for=fold_for,
             )
         except DATABASE_AWAY:
             if loop.time() + delay > deadline:
@@ -104,4 +132,5 @@ def done_frame(conversation_id: UUID, reply_id: UUID, settled: Settled) -> Done:
         finish_reason=settled.finish_reason or None,
         model=settled.model or None,
         duration_ms=settled.duration_ms,
+        memories=settled.memories,
     )

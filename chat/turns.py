@@ -16,11 +16,12 @@ from agents.employees import NO_EMPLOYEE
 from agents.errors import AgentError
 from chat import answers, settlement
 from chat.answers import Settled, Sign
+from chat.context import Context
 from chat.generation import Deadlines, Generation, Halt, Halted
 from chat.hub import Hub, Room
 from chat.inbound import InboundMessage
 from chat.outbox import Outbox
-from chat.prompting import run_request
+from chat.prompting import Prompted, run_request
 from chat.protocol import Code, Error, NewMessage, Saved, ServerFrame, Typing, with_ref
 from chat.records import AlreadySeen, Begun, Refused
 from chat.relay import Relay
@@ -45,6 +46,7 @@ class Turn:
         relay: Relay | None,
         workspace: WorkspaceRef,
         inbound: InboundMessage,
+        context: Context,
         begin: Begin,
         message_id: UUID,
         reply_id: UUID,
@@ -64,7 +66,10 @@ class Turn:
         self._hub = hub
         self._turns = turns
         self._relay = relay
-        self._relaying: asyncio.Task[None] | None = None
+        self._context = context
+        self._prompted: Prompted | None = None
+        # What it still sends when it has ended: its own deadlines bound it.
+        self._last_words: set[asyncio.Task[None]] = set()
         self._begin = begin
         self._asker = asker
         self._ref = ref
@@ -85,7 +90,7 @@ class Turn:
             if begun is None:
                 return
             settled, error = await self._answer(begun)
-            await self._close(settled, error)
+            await self._close(begun, settled, error)
         except Exception:
             logger.exception("A turn failed (message %s)", self.message_id)
             self._end(
@@ -98,21 +103,23 @@ class Turn:
             raise
         finally:
             self._turns.end(self.room, self)
-            if self._relaying is not None:
-                # It has the rest and the last entry to send; its own deadlines bound it.
-                await asyncio.wait({self._relaying})
+            self._context.close()
+            if self._last_words:
+                await asyncio.wait(self._last_words)
 
     # --- the three parts of a turn --------------------------------------------------------------------
 
     async def _open(self) -> Begun | None:
         """Store the message and open the answer; tell everybody. None: refused or seen before."""
         try:
+            await self._context.open()
             begun = await in_workspace(
                 self.workspace,
                 self._begin,
                 inbound=self.inbound,
                 message_id=self.message_id,
                 reply_id=self.reply_id,
+                held=self._context.held,
             )
         except AlreadySeen as seen:
             self._tell_asker(
@@ -131,7 +138,7 @@ class Turn:
         self._announce(begun)
         if self._relay is not None:
             relaying = self._relay.publish(self.room, self.answer)
-            self._relaying = asyncio.create_task(relaying, name="relaying")
+            self._last_words.add(asyncio.create_task(relaying, name="relaying"))
         return begun
 
     async def _answer(self, begun: Begun) -> tuple[Settled, Error | None]:
@@ -139,13 +146,15 @@ class Turn:
         if begun.employee is None:
             self.answer.append(NO_EMPLOYEE)
             return self._settled("failed", code=Code.NO_AGENT), self._error(Code.NO_AGENT, NO_EMPLOYEE)
-        request = run_request(
+        self._prompted = run_request(
             begun=begun,
+            given=await self._context.gather(begun, begun.employee),
             employee=begun.employee,
             inbound=self.inbound,
             workspace=self.workspace,
             timeout=self._generation.deadlines.total,
         )
+        request = self._prompted.request
         keeper = asyncio.create_task(self._keep(), name="checkpoints")
         try:
             await self._generation.run(request)
@@ -178,14 +187,23 @@ class Turn:
         finished = self._generation.finished
         return self._settled("complete", usage=finished.usage if finished else None), None
 
-    async def _close(self, settled: Settled, error: Error | None) -> None:
+    async def _close(self, begun: Begun, settled: Settled, error: Error | None) -> None:
         """Store how it ended, then tell everybody: what `done` says is what the database holds."""
         try:
-            await settlement.store(self.workspace, self.inbound.thread_id, self.reply_id, settled)
+            await settlement.store(
+                self.workspace,
+                self.inbound.thread_id,
+                self.reply_id,
+                settled,
+                fold_for=self._context.outgrown(begun, settled),
+            )
         except Exception:
             logger.exception("An answer could not be stored (message %s)", self.reply_id)
             settled = self._settled("failed", code=Code.INTERNAL)
             error = self._error(Code.INTERNAL, "The answer could not be stored. Copy it if you need it.")
+        else:
+            keeping = self._context.keep(begun, settled)
+            self._last_words.add(asyncio.create_task(keeping, name="window"))
         self._end(settled, error)
 
     # --- while it runs --------------------------------------------------------------------------------
@@ -263,7 +281,9 @@ class Turn:
         return Error(message=sentence, code=code, message_id=self.reply_id, retry_after=retry_after)
 
     def _settled(self, status: str, *, code: str = "", usage: settlement.MaybeUsage = None) -> Settled:
-        return settlement.settled(self._generation, status=status, code=code, usage=usage)
+        return settlement.settled(
+            self._generation, status=status, code=code, usage=usage, prompted=self._prompted
+        )
 
 
 class Turns:

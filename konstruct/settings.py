@@ -39,6 +39,8 @@ class Environment(BaseSettings):
     KONSTRUCT_MODEL: str = ""
     KONSTRUCT_API_BASE: str = ""
     KONSTRUCT_API_KEY: str = ""
+    # Who distils facts and summarises: a model for all employees, in place of each one's own.
+    KONSTRUCT_MEMORY_MODEL: str = ""
     # How memories are embedded (memory.embedder). The threshold is a cosine, -1 to 1.
     KONSTRUCT_EMBEDDING_MODEL: str = ""
     KONSTRUCT_EMBEDDING_API_BASE: str = ""
@@ -388,6 +390,7 @@ LOCAL_MODEL_NAME = "openai/smollm2-135m-instruct"
 KONSTRUCT_MODEL = env.KONSTRUCT_MODEL or LOCAL_MODEL_NAME
 KONSTRUCT_API_BASE = env.KONSTRUCT_API_BASE if env.KONSTRUCT_MODEL else env.KONSTRUCT_LOCAL_MODEL_URL
 KONSTRUCT_API_KEY = env.KONSTRUCT_API_KEY
+KONSTRUCT_MEMORY_MODEL = env.KONSTRUCT_MEMORY_MODEL
 KONSTRUCT_EMBEDDING_MODEL = env.KONSTRUCT_EMBEDDING_MODEL
 KONSTRUCT_EMBEDDING_API_BASE = env.KONSTRUCT_EMBEDDING_API_BASE
 KONSTRUCT_EMBEDDING_API_KEY = env.KONSTRUCT_EMBEDDING_API_KEY

@@ -3,6 +3,6 @@
 Importing this package makes every job known to a worker (settings.PROCRASTINATE_IMPORT_PATHS).
 """
 
-from chat.jobs import sweeps, titles
+from chat.jobs import folding, sweeps, titles
 
-__all__ = ["sweeps", "titles"]
+__all__ = ["folding", "sweeps", "titles"]

@@ -90,7 +90,8 @@ class UsageOut(Schema):
 
 
 class MessageOut(Schema):
-    """A message. `siblings`: the ids of its versions, itself among them, oldest first."""
+    """A message. `siblings`: the ids of its versions, itself among them, oldest first. `memories`: those
+    that its prompt held; they may have been forgotten since."""
 
     id: UUID
     parent_id: UUID | None
@@ -107,6 +108,7 @@ class MessageOut(Schema):
     duration_ms: int | None
     feedback: Literal["up", "down"] | None
     feedback_comment: str
+    memories: list[UUID]
     created_at: datetime
 
     @staticmethod
