@@ -74,7 +74,10 @@ def request_stop(*, conversation_id: UUID, user_id: UUID, message_id: UUID | Non
     The notice makes it quick; the flag, read by the next checkpoint, makes it sure.
     """
     running = Message.objects.filter(
-        conversation_id=conversation_id, conversation__user_id=user_id, status=Status.RUNNING
+        conversation_id=conversation_id,
+        conversation__user_id=user_id,
+        conversation__deleted_at=None,
+        status=Status.RUNNING,
     )
     if message_id is not None:
         running = running.filter(id=message_id)

@@ -2,37 +2,31 @@
 
 Synchronous and keyword-only; each function is atomic and runs inside a workspace. Every one takes
 `user_id` and has it in its query: another's conversation is not refused, it is not found.
-(What a turn writes is in chat.records.)
+(What a turn writes is in chat.records; the list of conversations is chat.listing's, search chat.search's.)
 
 A conversation's messages form a tree: an answer written anew and a message edited are siblings of the
 first. What is read from the conversation's leaf up to the first message is the branch in use.
 """
 
-import base64
-import binascii
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Generic, TypeVar
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from msgspec import Struct
 
 from agents import employees
 from agents.models import Agent
-from chat import answers
+from chat import answers, branches
 from chat.models import Conversation, Message, Status
+from chat.paging import PAGE_SIZE, Page, bounded, keyset, make_cursor, read_cursor
+from chat.protocol import ConversationInfo
 
-PAGE_SIZE = 30
-MAX_PAGE_SIZE = 100
 MAX_TITLE = 200
-
-T = TypeVar("T")
-Row = TypeVar("Row", bound=Model)
 
 
 class ConversationNotFound(LookupError):
@@ -59,28 +53,10 @@ class EmployeeNotFound(LookupError):
     sentence = "There is no such employee."
 
 
-class InvalidCursor(ValueError):
-    """The cursor was not made by this module."""
-
-    sentence = "This cursor is not one that an earlier page gave."
-
-
 class InvalidTitle(ValueError):
     """A title is one to MAX_TITLE characters after trimming."""
 
     sentence = f"A title has 1 to {MAX_TITLE} characters."
-
-
-class ConversationInfo(Struct, frozen=True):
-    """A conversation as it is listed. `leaf_id`: the last message of the branch in use."""
-
-    id: UUID
-    title: str
-    agent_id: UUID | None
-    channel: str
-    leaf_id: UUID | None
-    created_at: datetime
-    updated_at: datetime
 
 
 class MessageInfo(Struct, frozen=True):
@@ -111,24 +87,17 @@ class MessageInfo(Struct, frozen=True):
     created_at: datetime
 
 
-class Page(Struct, Generic[T], frozen=True):
-    """Some items in order, and the cursor of the page after them (None: this is the last)."""
-
-    items: tuple[T, ...]
-    next_cursor: str | None
-
-
 @transaction.atomic
 def create(*, user_id: UUID, agent_id: UUID | None = None, title: str = "") -> ConversationInfo:
     """A new, empty conversation with the employee, or with the workspace's default one.
 
     Raises EmployeeNotFound for an `agent_id` that is not an active employee's, InvalidTitle.
     """
-    title = _checked_title(title) if title else ""
+    title = checked_title(title) if title else ""
     agent = employees.find_active(agent_id)
     if agent is None and agent_id is not None:
         raise EmployeeNotFound(agent_id)
-    return _conversation_info(Conversation.objects.create(user_id=user_id, agent=agent, title=title))
+    return info_of(Conversation.objects.create(user_id=user_id, agent=agent, title=title))
 
 
 @transaction.atomic
@@ -142,47 +111,34 @@ def begin(*, user_id: UUID, agent_id: UUID | None = None) -> ConversationInfo:
     if agent is None and agent_id is not None:
         raise EmployeeNotFound(agent_id)
     messages = Message.objects.filter(conversation=OuterRef("pk"))
-    unused = _owned(user_id).filter(~Exists(messages), agent=agent, title="", channel="web").first()
+    unused = (
+        _owned(user_id)
+        .filter(~Exists(messages), agent=agent, title="", channel="web", archived_at=None, leaf=None)
+        .first()
+    )
     if unused is None:
         return create(user_id=user_id, agent_id=agent_id)
     unused.updated_at = timezone.now()
     unused.save(update_fields=["updated_at"])
-    return _conversation_info(unused)
-
-
-def page(
-    *, user_id: UUID, search: str = "", cursor: str | None = None, size: int = PAGE_SIZE
-) -> Page[ConversationInfo]:
-    """The user's conversations, the one with the latest message first.
-
-    search: only those with this text in the title or in a message, upper and lower case alike.
-    Raises InvalidCursor.
-    """
-    found = _owned(user_id)
-    if search := _storable(search).strip():
-        within = Message.objects.filter(conversation=OuterRef("pk"), text__icontains=search)
-        found = found.filter(Q(title__icontains=search) | Exists(within))
-    return _keyset_page(found, "updated_at", cursor, size, _conversation_info)
+    return info_of(unused)
 
 
 def get(*, user_id: UUID, conversation_id: UUID) -> ConversationInfo:
     """The user's conversation of that id. Raises ConversationNotFound."""
-    return _conversation_info(_find(_owned(user_id), conversation_id))
-
-
-@transaction.atomic
-def rename(*, user_id: UUID, conversation_id: UUID, title: str) -> ConversationInfo:
-    """Give the conversation a title of the user's own. Raises ConversationNotFound, InvalidTitle."""
-    conversation = _find(_owned(user_id).select_for_update(), conversation_id)
-    conversation.title = _checked_title(title)
-    conversation.save(update_fields=["title"])
-    return _conversation_info(conversation)
+    return info_of(_find(_owned(user_id), conversation_id))
 
 
 @transaction.atomic
 def delete(*, user_id: UUID, conversation_id: UUID) -> None:
-    """Delete the conversation with all its messages, for good. Raises ConversationNotFound."""
-    _find(_owned(user_id).select_for_update(), conversation_id).delete()
+    """Delete the conversation: from now on nothing finds it, and its sockets close (4004).
+
+    It can be restored for a while (chat.listing), then it is purged with all its messages. An answer
+    that is being written is stopped. Raises ConversationNotFound.
+    """
+    conversation = _find(_owned(user_id).select_for_update(), conversation_id)
+    answers.request_stop(conversation_id=conversation_id, user_id=user_id, message_id=None)
+    conversation.deleted_at = timezone.now()
+    conversation.save(update_fields=["deleted_at"])
 
 
 def messages_page(
@@ -200,11 +156,11 @@ def messages_page(
     """
     conversation = _find(_owned(user_id), conversation_id)
     if everything:
-        rows, more = _keyset(_messages(user_id, conversation_id), "created_at", cursor, size)
+        rows, more = keyset(_messages(user_id, conversation_id), "created_at", cursor, size)
     else:
         rows, more = _branch(conversation, cursor, size)
     siblings = _siblings(_messages(user_id, conversation_id), rows)
-    next_cursor = _make_cursor(rows[-1].created_at, rows[-1].id) if more else None
+    next_cursor = make_cursor(rows[-1].created_at, rows[-1].id) if more else None
     return Page(tuple(_message_info(row, siblings[row.parent_id]) for row in rows), next_cursor)
 
 
@@ -224,15 +180,35 @@ def select_version(*, user_id: UUID, conversation_id: UUID, message_id: UUID) ->
         cursor.execute(_NEWEST_LEAF, {"message": message_id, "conversation": conversation_id})
         (conversation.leaf_id,) = cursor.fetchone()
     conversation.save(update_fields=["leaf"])
-    return _conversation_info(conversation)
+    return info_of(conversation)
 
 
 def agents_of(*, user_id: UUID, conversation_id: UUID) -> list[Agent]:
     """The employees one may meet in this conversation: those active, and those who have answered in it."""
     answered = Message.objects.filter(
-        conversation_id=conversation_id, conversation__user_id=user_id, agent_id=OuterRef("pk")
+        conversation_id=conversation_id,
+        conversation__user_id=user_id,
+        conversation__deleted_at=None,
+        agent_id=OuterRef("pk"),
     )
     return list(Agent.objects.filter(Q(is_active=True) | Exists(answered)))
+
+
+def storable(text: str) -> str:
+    """Without NUL, which PostgreSQL cannot store, and lone surrogates, which UTF-8 cannot carry."""
+    return text.replace("\x00", "").encode("utf-8", "ignore").decode()
+
+
+def checked_title(title: str) -> str:
+    """The title in one line. Raises InvalidTitle."""
+    title = " ".join(storable(title).split())
+    if not 0 < len(title) <= MAX_TITLE:
+        raise InvalidTitle(title)
+    return title
+
+
+def info_of(row: Conversation) -> ConversationInfo:
+    return ConversationInfo(**{name: getattr(row, name) for name in ConversationInfo.__struct_fields__})
 
 
 # --- inside ----------------------------------------------------------------------------------------
@@ -250,20 +226,10 @@ def _find(owned: QuerySet[Conversation], conversation_id: UUID) -> Conversation:
 
 
 def _messages(user_id: UUID, conversation_id: UUID) -> QuerySet[Message]:
-    return Message.objects.filter(conversation_id=conversation_id, conversation__user_id=user_id)
+    return Message.objects.filter(
+        conversation_id=conversation_id, conversation__user_id=user_id, conversation__deleted_at=None
+    )
 
-
-# From a message up to the first one, `limit` of them.
-_BRANCH = """
-WITH RECURSIVE branch AS (
-    SELECT id, parent_id, 1 AS depth FROM chat_message
-    WHERE id = %(message)s AND conversation_id = %(conversation)s
-  UNION ALL
-    SELECT m.id, m.parent_id, b.depth + 1
-    FROM chat_message m JOIN branch b ON m.id = b.parent_id WHERE b.depth < %(limit)s
-)
-SELECT id FROM branch ORDER BY depth
-"""
 
 # Of all that follows a message, the newest without a successor: itself, where nothing follows it.
 _NEWEST_LEAF = """
@@ -283,15 +249,12 @@ def _branch(conversation: Conversation, cursor: str | None, size: int) -> tuple[
     start = conversation.leaf_id
     messages = _messages(conversation.user_id, conversation.id)
     if cursor:
-        _, seen_id = _read_cursor(cursor)
+        _, seen_id = read_cursor(cursor)
         start = messages.filter(id=seen_id).values_list("parent_id", flat=True).first()
-    size = max(1, min(size, MAX_PAGE_SIZE))
+    size = bounded(size)
     if start is None:
         return [], False
-    with connection.cursor() as database:
-        limits: dict[str, UUID | int] = {"message": start, "conversation": conversation.id, "limit": size + 1}
-        database.execute(_BRANCH, limits)
-        ids = [row[0] for row in database.fetchall()]
+    ids = branches.ids_upwards(conversation_id=conversation.id, message_id=start, limit=size + 1)
     found = messages.in_bulk(ids)
     rows = [found[message_id] for message_id in ids if message_id in found]
     return rows[:size], len(rows) > size
@@ -309,62 +272,6 @@ def _siblings(messages: QuerySet[Message], rows: Iterable[Message]) -> dict[UUID
     ):
         found[parent_id].append(message_id)
     return {parent_id: tuple(ids) for parent_id, ids in found.items()}
-
-
-def _storable(text: str) -> str:
-    """Without NUL, which PostgreSQL cannot store, and lone surrogates, which UTF-8 cannot carry."""
-    return text.replace("\x00", "").encode("utf-8", "ignore").decode()
-
-
-def _checked_title(title: str) -> str:
-    title = " ".join(_storable(title).split())
-    if not 0 < len(title) <= MAX_TITLE:
-        raise InvalidTitle(title)
-    return title
-
-
-def _keyset_page(
-    rows: QuerySet[Row], time_field: str, cursor: str | None, size: int, info: Callable[[Row], T]
-) -> Page[T]:
-    items, more = _keyset(rows, time_field, cursor, size)
-    next_cursor = _make_cursor(getattr(items[-1], time_field), items[-1].pk) if more else None
-    return Page(tuple(map(info, items)), next_cursor)
-
-
-def _keyset(rows: QuerySet[Row], time_field: str, cursor: str | None, size: int) -> tuple[list[Row], bool]:
-    """The `size` rows that follow the cursor, by time and id, both descending; whether there are more.
-
-    A cursor names the last row seen rather than a count, so that a page costs the same however far
-    down it is, and rows that arrive meanwhile shift nothing.
-    """
-    if cursor:
-        time, row_id = _read_cursor(cursor)
-        # The first condition bounds the index scan; the second decides between rows of one instant.
-        earlier = Q(**{f"{time_field}__lt": time}) | Q(id__lt=row_id)
-        rows = rows.filter(earlier, **{f"{time_field}__lte": time})
-    size = max(1, min(size, MAX_PAGE_SIZE))
-    found = list(rows.order_by(f"-{time_field}", "-id")[: size + 1])
-    return found[:size], len(found) > size
-
-
-def _make_cursor(time: datetime, row_id: UUID) -> str:
-    return base64.urlsafe_b64encode(f"{time.isoformat()} {row_id.hex}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        time, row_id = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").split(" ")
-        parsed = datetime.fromisoformat(time)
-        if parsed.utcoffset() is None:
-            raise InvalidCursor(cursor)
-        return parsed, UUID(hex=row_id)
-    except (ValueError, binascii.Error) as error:
-        raise InvalidCursor(cursor) from error
-
-
-def _conversation_info(row: Conversation) -> ConversationInfo:
-    return ConversationInfo(**{name: getattr(row, name) for name in ConversationInfo.__struct_fields__})
 
 
 def _message_info(row: Message, siblings: tuple[UUID, ...]) -> MessageInfo:

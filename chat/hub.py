@@ -1,6 +1,6 @@
 """Who follows which conversation in this process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -18,12 +18,17 @@ class Room(Struct, frozen=True):
     conversation_id: UUID
 
 
+# Called with the close code.
+Dismiss = Callable[[int], None]
+
+
 class Gathering(Struct):
-    """The sockets in a room: all of them the conversation's one user's."""
+    """The sockets in a room: all of them the conversation's one user's. `dismiss`: what closes each."""
 
     workspace: WorkspaceRef
     user_id: UUID
     outboxes: list[Outbox]
+    dismiss: dict[int, Dismiss]
 
 
 class Beginning(Struct, frozen=True):
@@ -34,20 +39,26 @@ class Beginning(Struct, frozen=True):
     is_new: bool
 
 
+class Ending(Struct, frozen=True):
+    """A conversation was deleted: its room is closed."""
+
+    room: Room
+
+
 class Hub:
     """The sockets of this process, by conversation. Used on the event loop only."""
 
     def __init__(self) -> None:
         self._gatherings: dict[Room, Gathering] = {}
-        self._watchers: list[list[Beginning]] = []
+        self._watchers: list[list[Beginning | Ending]] = []
 
     @contextmanager
-    def watching(self) -> Iterator[list[Beginning]]:
-        """Which answers begin while this lasts, here or elsewhere: for a socket that is yet to join.
+    def watching(self) -> Iterator[list[Beginning | Ending]]:
+        """Which answers begin and which rooms are closed while this lasts: for a socket that is yet to join.
 
         Listen first, then read: else what begins between the read and `join` would be missed.
         """
-        begun: list[Beginning] = []
+        begun: list[Beginning | Ending] = []
         self._watchers.append(begun)
         try:
             yield begun
@@ -60,10 +71,28 @@ class Hub:
         for begun in self._watchers:
             begun.append(Beginning(room, reply_id, is_new))
 
-    def join(self, room: Room, outbox: Outbox, *, workspace: WorkspaceRef, user_id: UUID) -> None:
-        """From now on the outbox hears all that happens in the conversation."""
-        gathering = self._gatherings.setdefault(room, Gathering(workspace, user_id, []))
+    def ends(self, room: Room, code: int) -> None:
+        """The conversation was deleted: its sockets close with this code, and those who watch are told."""
+        for begun in self._watchers:
+            begun.append(Ending(room))
+        gathering = self._gatherings.get(room)
+        for dismiss in tuple(gathering.dismiss.values()) if gathering else ():
+            dismiss(code)
+
+    def join(
+        self,
+        room: Room,
+        outbox: Outbox,
+        *,
+        workspace: WorkspaceRef,
+        user_id: UUID,
+        dismiss: Dismiss | None = None,
+    ) -> None:
+        """From now on the outbox hears all that happens in the conversation. `dismiss` closes its socket."""
+        gathering = self._gatherings.setdefault(room, Gathering(workspace, user_id, [], {}))
         gathering.outboxes.append(outbox)
+        if dismiss is not None:
+            gathering.dismiss[id(outbox)] = dismiss
 
     def leave(self, room: Room, outbox: Outbox) -> None:
         gathering = self._gatherings.get(room)
@@ -71,6 +100,7 @@ class Hub:
             return
         if outbox in gathering.outboxes:
             gathering.outboxes.remove(outbox)
+        gathering.dismiss.pop(id(outbox), None)
         if not gathering.outboxes:
             del self._gatherings[room]
 

@@ -84,8 +84,13 @@ def find_exchange(*, conversation_id: UUID, user_id: UUID, reply_id: UUID) -> Ex
     )
 
 
-def answers_since(*, conversation_id: UUID, user_id: UUID, seconds: float) -> list[UUID]:
-    """The answers that began in the last `seconds`, by the database's clock, oldest first."""
+def answers_since(*, conversation_id: UUID, user_id: UUID, seconds: float) -> list[UUID] | None:
+    """The answers that began in the last `seconds`, by the database's clock, oldest first.
+
+    None: this user has no such conversation (any more).
+    """
+    if not Conversation.objects.filter(id=conversation_id, user_id=user_id).exists():
+        return None
     since = Now() - timedelta(seconds=seconds)
     recent = _answers_of(conversation_id, user_id).filter(created_at__gt=since).order_by("created_at")
     return list(recent.values_list("id", flat=True))
@@ -93,7 +98,10 @@ def answers_since(*, conversation_id: UUID, user_id: UUID, seconds: float) -> li
 
 def _answers_of(conversation_id: UUID, user_id: UUID) -> QuerySet[Message]:
     return Message.objects.filter(
-        conversation_id=conversation_id, conversation__user_id=user_id, role=MessageRole.ASSISTANT
+        conversation_id=conversation_id,
+        conversation__user_id=user_id,
+        conversation__deleted_at=None,
+        role=MessageRole.ASSISTANT,
     )
 
 

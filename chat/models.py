@@ -1,18 +1,18 @@
 """Conversations and their messages."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
-from konstruct.tenancy.isolation import TenantModel
+from konstruct.tenancy.isolation import TenantManager, TenantModel
 
 
 class Channel(models.TextChoices):
@@ -23,11 +23,25 @@ class Channel(models.TextChoices):
     WHATSAPP = "whatsapp", "WhatsApp"
 
 
+class _All(TenantManager[Any]):
+    pass
+
+
+class _NotDeleted(TenantManager[Any]):
+    def get_queryset(self) -> QuerySet[Any]:
+        return super().get_queryset().filter(deleted_at=None)
+
+
 class Conversation(TenantModel):
     """A user's conversation with the workspace's employees.
 
     `user_id` is a User of the shared schema, without a foreign key: one from every workspace's schema
     would make users undeletable. Messages form a tree; `leaf` is the end of the branch in use.
+
+    One that was deleted (`deleted_at`) is not among `objects`, so that nothing finds it; until it is
+    purged it can be restored (chat.listing). `with_deleted` has all. A query that starts at messages has
+    to ask for `conversation__deleted_at=None` itself. Whoever changes what a list shows is heard by all
+    who look at one: triggers tell it (migration `search_and_list_triggers`, chat.news).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -42,14 +56,49 @@ class Conversation(TenantModel):
     )
     created_at = models.DateTimeField(_("begun"), auto_now_add=True)
     updated_at = models.DateTimeField(_("last message"), default=timezone.now)
+    pinned_at = models.DateTimeField(_("pinned"), null=True, blank=True, editable=False)
+    archived_at = models.DateTimeField(_("archived"), null=True, blank=True, editable=False)
+    deleted_at = models.DateTimeField(_("deleted"), null=True, blank=True, editable=False)
+
+    objects: ClassVar[TenantManager["Conversation"]] = _NotDeleted()
+    with_deleted: ClassVar[TenantManager["Conversation"]] = _All()
 
     class Meta(TenantModel.Meta):
         abstract = False
+        # What Django itself looks rows up by must find them all: to save one, to follow a key to one.
+        base_manager_name = "with_deleted"
+        default_manager_name = "objects"
         verbose_name = _("conversation")
         verbose_name_plural = _("conversations")
         ordering: ClassVar = ["-updated_at", "-id"]
+        # A list for each of the three places a conversation can be in: a page costs the same however
+        # many there are in the other two.
         indexes: ClassVar = [
-            models.Index(fields=["user_id", "-updated_at", "-id"], name="conversations_of_a_user")
+            models.Index(
+                fields=["user_id", "-updated_at", "-id"],
+                condition=Q(deleted_at=None, archived_at=None, pinned_at=None),
+                name="listed_conversations",
+            ),
+            models.Index(
+                fields=["user_id", "-updated_at", "-id"],
+                condition=Q(deleted_at=None, archived_at=None, pinned_at__isnull=False),
+                name="pinned_conversations",
+            ),
+            models.Index(
+                fields=["user_id", "-updated_at", "-id"],
+                condition=Q(deleted_at=None, archived_at__isnull=False),
+                name="archived_conversations",
+            ),
+            models.Index(
+                fields=["deleted_at"],
+                condition=Q(deleted_at__isnull=False),
+                name="deleted_conversations",
+            ),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(pinned_at=None) | Q(archived_at=None), name="pinned_or_archived"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -137,6 +186,67 @@ class Message(TenantModel):
 
     def __str__(self) -> str:
         return self.text[:60]
+
+
+class SearchEntry(TenantModel):
+    """What search finds: a message's words, or (without a `message`) those of a conversation's title.
+
+    Written by triggers (migration `search_and_list_triggers`), once a message stands: an answer that grows is
+    not indexed at each checkpoint, and no query of messages drags the words along. Rows go with the
+    message or the conversation, by the database's own cascade. `words` has each word as it is written,
+    its English and its Spanish stem, and a mark of whose it is and what it is of (chat.search), so that
+    the one index finds a user's own among those of a whole workspace.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+    message = models.OneToOneField(
+        Message, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="+"
+    )
+    user_id = models.UUIDField()
+    said_at = models.DateTimeField()
+    words = SearchVectorField()
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        indexes: ClassVar = [
+            GinIndex(fields=["words"], name="words_of_a_workspace"),
+            models.Index(
+                fields=["user_id", "-said_at", "-message"],
+                condition=Q(message__isnull=False),
+                name="words_newest_first",
+            ),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["conversation"], condition=Q(message=None), name="one_entry_a_title"
+            ),
+        ]
+
+
+class Share(TenantModel):
+    """A link by which members of the workspace read a conversation: the branch that ended at `leaf` when
+    it was shared. The id is the link's secret: random, and worth nothing outside the workspace."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="shares")
+    leaf = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
+    # The conversation's own, here so that a person's links are found without it.
+    user_id = models.UUIDField(_("user"))
+    created_at = models.DateTimeField(_("shared"), default=timezone.now)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        verbose_name = _("shared link")
+        verbose_name_plural = _("shared links")
+        ordering: ClassVar = ["-created_at", "-id"]
+        indexes: ClassVar = [models.Index(fields=["user_id", "-created_at", "-id"], name="shares_of_a_user")]
+
+    def __str__(self) -> str:
+        # Not the id: whoever has it may read.
+        return str(self._meta.verbose_name)
 
 
 class Purpose(models.TextChoices):

@@ -11,6 +11,7 @@ import msgspec
 from django.db import connection
 from msgspec import Struct
 
+from chat.protocol import ConversationInfo
 from konstruct.tenancy.isolation import current_schema
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,21 @@ class StopAsked(_News, frozen=True, tag="stop"):
     reply_id: UUID
 
 
-News = TitleFound | TurnBegan | StopAsked
+class ConversationListed(_News, frozen=True, tag="listed"):
+    """A conversation began, changed what a list shows of it, goes on, or was restored. Told by a trigger
+    (migration `search_and_list_triggers`), like the next one."""
+
+    user_id: UUID
+    item: ConversationInfo
+
+
+class ConversationGone(_News, frozen=True, tag="gone"):
+    """A conversation was deleted, for good or until it is restored."""
+
+    user_id: UUID
+
+
+News = TitleFound | TurnBegan | StopAsked | ConversationListed | ConversationGone
 
 
 def title_found(*, conversation_id: UUID, title: str) -> None:

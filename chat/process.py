@@ -20,8 +20,9 @@ from chat.desk import Desk
 from chat.following import Following
 from chat.hub import Hub, Room
 from chat.limits import RateLimit
+from chat.listeners import Listeners, Shelf
 from chat.presence import Presence
-from chat.protocol import Close, ConversationChanged
+from chat.protocol import Close, ConversationChanged, Gone, Listed, Missed
 from chat.relay import Relay
 from chat.settlement import DATABASE_AWAY
 from chat.turns import Turns
@@ -45,6 +46,7 @@ class Process:
 
     def __init__(self) -> None:
         self.hub = Hub()
+        self.listeners = Listeners()
         self.relay = Relay(settings.REDIS_URL) if settings.REDIS_URL else None
         self.turns = Turns()
         self.contexts = Contexts(settings.REDIS_URL)
@@ -112,6 +114,13 @@ class Process:
             self.hub.announce(
                 room, ConversationChanged(conversation_id=heard.conversation_id, title=heard.title)
             )
+        elif isinstance(heard, news.ConversationListed):
+            self.listeners.tell(Shelf(heard.schema_name, heard.user_id), Listed(conversation=heard.item))
+        elif isinstance(heard, news.ConversationGone):
+            self.hub.ends(room, Close.NO_CONVERSATION)
+            self.listeners.tell(
+                Shelf(heard.schema_name, heard.user_id), Gone(conversation_id=heard.conversation_id)
+            )
         elif isinstance(heard, news.StopAsked):
             self.desk.halt(room, heard.reply_id)
         elif heard.process != news.THIS_PROCESS:
@@ -135,7 +144,9 @@ class Process:
         await self._catch_up(seconds + GAP_MARGIN)
 
     async def _catch_up(self, seconds: float) -> None:
-        """Tell each conversation's sockets of the answers that began in the last `seconds`."""
+        """Tell each conversation's sockets of the answers that began in the last `seconds`, or that it is
+        gone; and whoever looks at a list to fetch it anew."""
+        self.listeners.tell_all(Missed())
         for room in self.hub.rooms():
             gathering = self.hub.gathering(room)
             if gathering is None:
@@ -148,6 +159,9 @@ class Process:
                     user_id=gathering.user_id,
                     seconds=seconds,
                 )
+                if missed is None:
+                    self.hub.ends(room, Close.NO_CONVERSATION)
+                    continue
                 for reply_id in missed:
                     await self.following.join_in(room=room, reply_id=reply_id, tell_message=True)
             except DatabaseError as error:

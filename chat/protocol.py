@@ -239,6 +239,40 @@ class ConversationChanged(ServerFrame, frozen=True, tag="conversation"):
     title: str | None = None
 
 
+class ConversationInfo(Struct, frozen=True):
+    """A conversation as it is listed. `leaf_id`: the last message of the branch in use."""
+
+    id: UUID
+    title: str
+    agent_id: UUID | None
+    channel: str
+    leaf_id: UUID | None
+    created_at: datetime
+    updated_at: datetime
+    pinned_at: datetime | None = None
+    archived_at: datetime | None = None
+
+
+class ListReady(ServerFrame, frozen=True, tag="ready"):
+    """The list's socket hears of changes from now on; what was before is for GET /api/conversations."""
+
+
+class Listed(ServerFrame, frozen=True, tag="listed"):
+    """A conversation of this user began or changed: how it is listed now."""
+
+    conversation: ConversationInfo
+
+
+class Gone(ServerFrame, frozen=True, tag="gone"):
+    """A conversation of this user was deleted."""
+
+    conversation_id: UUID
+
+
+class Missed(ServerFrame, frozen=True, tag="missed"):
+    """The server could not hear of changes for a while: the list has to be fetched again."""
+
+
 class Feedback(ServerFrame, frozen=True, tag="feedback"):
     message_id: UUID
     value: str | None

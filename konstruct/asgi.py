@@ -13,6 +13,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
 from chat.consumer import ChatConsumer  # noqa: E402
+from chat.list_consumer import ListConsumer  # noqa: E402
 from chat.process import the_process  # noqa: E402
 from konstruct.origin import SameOrigin  # noqa: E402
 
@@ -41,6 +42,7 @@ async def _lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
 _sockets = SameOrigin(
     URLRouter(
         [
+            re_path(r"^chat/list/?$", ListConsumer.as_asgi()),
             re_path(r"^chat/ws/(?P<conversation_id>[^/]+)/?$", ChatConsumer.as_asgi()),
             re_path("", _no_such_socket),  # type: ignore[arg-type]
         ]

@@ -4,7 +4,7 @@ import logging
 
 from procrastinate.contrib.django import app
 
-from chat import answers
+from chat import answers, listing
 from konstruct.tenancy import job_keeping
 from konstruct.tenancy.door import in_shared
 from konstruct.tenancy.everywhere import in_every_workspace
@@ -27,3 +27,12 @@ async def sweep(timestamp: int) -> None:
 async def clean_jobs(timestamp: int) -> None:
     """Each hour: delete the jobs that ended long ago."""
     await in_shared(job_keeping.clean)
+
+
+@app.periodic(cron="43 * * * *")
+@app.task(name="chat.purge", queueing_lock="chat.purge")
+async def purge(timestamp: int) -> None:
+    """Each hour: delete for good the conversations that were deleted too long ago to be restored."""
+    async for workspace, purged in in_every_workspace(listing.purge_deleted):
+        if purged:
+            logger.info("%s deleted conversations of %s were purged", purged, workspace.slug)

@@ -18,17 +18,17 @@ from ninja.security.apikey import APIKeyCookie
 from ninja.utils import check_csrf
 
 from agents import employees
-from chat import conversations
+from chat import conversations, listing, search
 from chat.conversations import (
-    MAX_PAGE_SIZE,
-    PAGE_SIZE,
     AnswerRunning,
     ConversationNotFound,
     EmployeeNotFound,
-    InvalidCursor,
     InvalidTitle,
     MessageNotFound,
 )
+from chat.importing import InvalidImport
+from chat.paging import MAX_PAGE_SIZE, PAGE_SIZE, InvalidCursor
+from chat.portal import files, shares
 from chat.portal.auth_frame import auth_frame
 from chat.portal.schemas import (
     AgentList,
@@ -38,12 +38,15 @@ from chat.portal.schemas import (
     ConversationOut,
     ConversationPage,
     ErrorOut,
+    ListedOut,
     MessageOut,
     MessagePage,
     NewConversation,
     TokenOut,
     Version,
 )
+from chat.search import SearchTooLong
+from chat.sharing import NothingToShare, ShareNotFound
 from konstruct.tenancy.http import WorkspaceRequest
 from konstruct.tenancy.tokens import TTL
 
@@ -112,13 +115,24 @@ def list_agents(request: WorkspaceRequest) -> AgentList:
 @api.get("/conversations", response={200: ConversationPage, **FAILURES}, tags=["conversations"])
 def list_conversations(
     request: WorkspaceRequest,
-    search: Annotated[str, Query(max_length=200)] = "",
+    words: Annotated[str, Query(alias="search", max_length=200)] = "",
+    archived: bool = False,
     cursor: Cursor = None,
     size: PageSize = PAGE_SIZE,
 ) -> ConversationPage:
-    """The caller's conversations, the one with the latest message first."""
-    page = conversations.page(user_id=request.user.id, search=search, cursor=cursor, size=size)
-    return ConversationPage(items=list(map(ConversationOut.of, page.items)), next_cursor=page.next_cursor)
+    """The caller's conversations: pinned ones first, then the one with the latest message first.
+
+    With `archived=true`: those in the archive. With `search`: those of both in which the words are, those
+    with the words in their title first, each with its best hits.
+    """
+    user_id = request.user.id
+    if conversations.storable(words).strip():
+        results = search.find(user_id=user_id, words=words, cursor=cursor, size=size)
+        return ConversationPage(
+            items=list(map(ListedOut.found, results.items)), next_cursor=results.next_cursor
+        )
+    page = listing.page(user_id=user_id, archived=archived, cursor=cursor, size=size)
+    return ConversationPage(items=list(map(ListedOut.of, page.items)), next_cursor=page.next_cursor)
 
 
 @api.post("/conversations", response={201: ConversationOut, **FAILURES}, tags=["conversations"])
@@ -134,19 +148,27 @@ def get_conversation(request: WorkspaceRequest, conversation_id: UUID) -> Conver
 
 
 @api.patch(ONE, response={200: ConversationOut, **FAILURES}, tags=["conversations"])
-def rename_conversation(
+def change_conversation(
     request: WorkspaceRequest, conversation_id: UUID, changes: ConversationChanges
 ) -> ConversationOut:
-    """Give the conversation a title."""
-    info = conversations.rename(user_id=request.user.id, conversation_id=conversation_id, title=changes.title)
+    """Give the conversation a title, pin it, put it into the archive, or undo these."""
+    info = listing.change(
+        user_id=request.user.id, conversation_id=conversation_id, **changes.model_dump(exclude_unset=True)
+    )
     return ConversationOut.of(info)
 
 
 @api.delete(ONE, response={204: None, **FAILURES}, tags=["conversations"])
 def delete_conversation(request: WorkspaceRequest, conversation_id: UUID) -> Status[None]:
-    """Delete the conversation with all its messages, for good."""
+    """Delete the conversation. For a day it can be restored; then it is gone for good."""
     conversations.delete(user_id=request.user.id, conversation_id=conversation_id)
     return Status(204, None)
+
+
+@api.post(f"{ONE}/restore", response={200: ConversationOut, **FAILURES}, tags=["conversations"])
+def restore_conversation(request: WorkspaceRequest, conversation_id: UUID) -> ConversationOut:
+    """Take back that the conversation was deleted."""
+    return ConversationOut.of(listing.restore(user_id=request.user.id, conversation_id=conversation_id))
 
 
 @api.get(f"{ONE}/messages", response={200: MessagePage, **FAILURES}, tags=["conversations"])
@@ -183,6 +205,10 @@ def select_version(request: WorkspaceRequest, conversation_id: UUID, version: Ve
     return ConversationOut.of(info)
 
 
+api.add_router("", shares.router)
+api.add_router("", files.router)
+
+
 # --- errors ----------------------------------------------------------------------------------------
 
 
@@ -194,8 +220,9 @@ def problem(request: HttpRequest, status: int, message: str) -> HttpResponse:
 @api.exception_handler(ConversationNotFound)
 @api.exception_handler(EmployeeNotFound)
 @api.exception_handler(MessageNotFound)
+@api.exception_handler(ShareNotFound)
 def _not_found(
-    request: HttpRequest, error: ConversationNotFound | EmployeeNotFound | MessageNotFound
+    request: HttpRequest, error: ConversationNotFound | EmployeeNotFound | MessageNotFound | ShareNotFound
 ) -> HttpResponse:
     return problem(request, 404, error.sentence)
 
@@ -207,7 +234,13 @@ def _busy(request: HttpRequest, error: AnswerRunning) -> HttpResponse:
 
 @api.exception_handler(InvalidCursor)
 @api.exception_handler(InvalidTitle)
-def _invalid(request: HttpRequest, error: InvalidCursor | InvalidTitle) -> HttpResponse:
+@api.exception_handler(SearchTooLong)
+@api.exception_handler(NothingToShare)
+@api.exception_handler(InvalidImport)
+def _invalid(
+    request: HttpRequest,
+    error: InvalidCursor | InvalidTitle | SearchTooLong | NothingToShare | InvalidImport,
+) -> HttpResponse:
     return problem(request, 422, error.sentence)
 
 

@@ -1,15 +1,18 @@
 """The HTTP API's JSON, in and out. Names are snake_case, ids are UUIDs in text form (PROTOCOL.md)."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, Self, cast
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from agents.errors import SENTENCES
 from agents.models import Agent
-from chat.conversations import MAX_TITLE, ConversationInfo, MessageInfo
+from chat.conversations import MAX_TITLE, MessageInfo
+from chat.protocol import ConversationInfo
+from chat.search import Found, Fragment
 
 
 class Input(Schema):
@@ -24,7 +27,17 @@ class NewConversation(Input):
 
 
 class ConversationChanges(Input):
-    title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE)]
+    """What is not given stays as it is."""
+
+    title: Annotated[str | None, Field(min_length=1, max_length=MAX_TITLE)] = None
+    pinned: bool | None = None
+    archived: bool | None = None
+
+    @model_validator(mode="after")
+    def _names_a_change(self) -> Self:
+        if all(getattr(self, name) is None for name in self.model_fields_set):
+            raise ValueError("one of title, pinned and archived is needed")
+        return self
 
 
 class Version(Input):
@@ -68,10 +81,49 @@ class ConversationOut(Schema):
     leaf_id: UUID | None
     created_at: datetime
     updated_at: datetime
+    pinned_at: datetime | None
+    archived_at: datetime | None
 
     @staticmethod
     def of(info: ConversationInfo) -> "ConversationOut":
         return ConversationOut(**{name: getattr(info, name) for name in ConversationOut.model_fields})
+
+
+class FragmentOut(Schema):
+    """A piece of text; `hit`: it is what was searched for."""
+
+    text: str
+    hit: bool
+
+
+class HitOut(Schema):
+    """A message that was found. `snippet`: the part of it around what was searched for."""
+
+    message_id: UUID
+    role: str
+    said_at: datetime
+    snippet: list[FragmentOut]
+
+
+class ListedOut(ConversationOut):
+    """A conversation in the list. Only of a search: its title in fragments, and its best hits."""
+
+    marked_title: list[FragmentOut] | None = None
+    hits: list[HitOut] = Field(default_factory=list)
+
+    @staticmethod
+    def of(info: ConversationInfo) -> "ListedOut":
+        return ListedOut(**{name: getattr(info, name) for name in ConversationOut.model_fields})
+
+    @staticmethod
+    def found(found: Found) -> "ListedOut":
+        listed = ListedOut.of(found.conversation)
+        listed.marked_title = _fragments(found.title)
+        listed.hits = [
+            HitOut(message_id=h.message_id, role=h.role, said_at=h.said_at, snippet=_fragments(h.snippet))
+            for h in found.hits
+        ]
+        return listed
 
 
 class Problem(Schema):
@@ -120,7 +172,7 @@ class MessageOut(Schema):
 
 
 class ConversationPage(Schema):
-    items: list[ConversationOut]
+    items: list[ListedOut]
     next_cursor: str | None
 
 
@@ -131,6 +183,10 @@ class MessagePage(Schema):
 
 class AgentList(Schema):
     items: list[AgentOut]
+
+
+def _fragments(fragments: Iterable[Fragment]) -> list[FragmentOut]:
+    return [FragmentOut(text=fragment.text, hit=fragment.hit) for fragment in fragments]
 
 
 def _problem(code: str) -> Problem | None:

@@ -10,10 +10,10 @@ from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_GET, require_POST
 
 from agents import employees
-from chat import conversations
+from chat import conversations, listing
 from chat.conversations import ConversationNotFound, EmployeeNotFound
 from chat.portal.people import face
-from chat.portal.schemas import ConversationOut, ConversationPage, MessageOut, MessagePage
+from chat.portal.schemas import ConversationOut, ConversationPage, ListedOut, MessageOut, MessagePage
 from chat.portal.texts import texts
 from chat.protocol import MAX_FRAME_BYTES, MAX_TEXT
 from konstruct.tenancy.http import WorkspaceRequest, workspace_required
@@ -73,8 +73,8 @@ def _page(
     request: WorkspaceRequest, template: str, context: dict[str, Any], data: dict[str, Any]
 ) -> HttpResponse:
     """A page with the list of conversations at its side; `data` is for the modules."""
-    listed = conversations.page(user_id=request.user.id)
-    items = list(map(ConversationOut.of, listed.items))
+    listed = listing.page(user_id=request.user.id)
+    items = list(map(ListedOut.of, listed.items))
     sidebar = ConversationPage(items=items, next_cursor=listed.next_cursor).model_dump(mode="json")
     everything = {**data, "texts": texts(), "sidebar": sidebar}
     response = render(request, template, {**context, "data": everything, "membership": request.membership})

@@ -119,6 +119,66 @@ class Backstage:
         """Cut the connections by which servers hear of changes; they are back in a tenth of a second."""
         self._call("deafen")
 
+    def delete_conversation(self, seat: Seat, *, unheard: bool = False) -> None:
+        """As the admin deletes it, for good. `unheard`: in a moment in which no server hears of it."""
+        where = {"slug": seat.person.place.slug, "conversation": seat.conversation}
+        self._call("delete_conversation", unheard=unheard, **where)
+
+    # --- what is remembered ---------------------------------------------------------------------------
+
+    def remember(self, seat: Seat, text: str, *, days_ago: int = 1, message_id: str | None = None) -> str:
+        """An exchange that this person had with this employee, in this conversation; the memory's id."""
+        return str(
+            self._call(
+                "remember",
+                slug=seat.person.place.slug,
+                user_id=seat.person.id,
+                agent=seat.agent,
+                conversation=seat.conversation,
+                message_id=message_id,
+                text=text,
+                days_ago=days_ago,
+            )
+        )
+
+    def note(self, place: Place, text: str) -> str:
+        """A note of the workspace's own, for everybody; its id."""
+        return str(self._call("note", slug=place.slug, text=text))
+
+    def forget(self, seat: Seat, memory_id: str) -> None:
+        who = {"slug": seat.person.place.slug, "user_id": seat.person.id}
+        self._call("forget", memory_id=memory_id, **who)
+
+    def switch_memory(self, seat: Seat, *, off: bool, agent: str | None, conversation: str | None) -> None:
+        who = {"slug": seat.person.place.slug, "user_id": seat.person.id}
+        self._call("switch_memory", off=off, agent=agent, conversation=conversation, **who)
+
+    def hold_memories(self, place: Place) -> None:
+        """Lock the workspace's memories: whoever reads them waits, until `release_memories`."""
+        self._call("hold_memories", slug=place.slug)
+
+    def release_memories(self) -> None:
+        self._call("release_memories")
+
+    def fill(self, seat: Seat, exchanges: list[tuple[str, str]]) -> list[str]:
+        """Questions and answers at the end of the conversation, as if they had been said; their ids."""
+        where = {"slug": seat.person.place.slug, "conversation": seat.conversation, "agent": seat.agent}
+        return list(self._call("fill", exchanges=exchanges, **where))
+
+    def rewrite(self, seat: Seat, message_id: str, text: str) -> None:
+        """Change a message behind everybody's back: who shows the new text has read it anew."""
+        self._call("rewrite", slug=seat.person.place.slug, message_id=message_id, text=text)
+
+    def summaries(self, seat: Seat) -> list[dict[str, Any]]:
+        """The conversation's, oldest first."""
+        where = {"slug": seat.person.place.slug, "conversation": seat.conversation}
+        return list(self._call("summaries", **where))
+
+    def model_calls(self, seat: Seat) -> list[dict[str, Any]]:
+        """What the ledger says of the conversation, oldest first."""
+        where = {"slug": seat.person.place.slug, "conversation": seat.conversation}
+        return list(self._call("model_calls", **where))
+
     # --- changes of access ----------------------------------------------------------------------------
 
     def session(self, person: Person) -> str:

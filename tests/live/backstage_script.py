@@ -5,21 +5,25 @@ import os
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY
 from django.contrib.auth import SESSION_KEY as USER_KEY
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from agents.models import Agent
-from chat.models import Conversation, Message
+from chat.models import Conversation, Message, ModelCall
 from konstruct.tenancy.http import SESSION_KEY
 from konstruct.tenancy.models import Membership, User
 from konstruct.tenancy.workspaces import add_member, get_workspace
+from memory import store
+from memory.embedder import LOCAL, embed_local
+from memory.models import Summary
 
 _numbers = itertools.count(1)
 
@@ -137,5 +141,117 @@ def deafen() -> None:
         )
 
 
+def delete_conversation(*, slug: str, conversation: str, unheard: bool) -> None:
+    with _in(slug), transaction.atomic():
+        if unheard:
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL session_replication_role = replica")
+        Conversation.objects.get(id=conversation).delete()
+    if unheard:
+        deafen()
+
+
 def command(*, name: str, arguments: list[str]) -> None:
     call_command(name, *arguments)
+
+
+# --- what is remembered -----------------------------------------------------------------------------
+
+_holder: Any = None
+
+
+def remember(
+    *,
+    slug: str,
+    user_id: str,
+    agent: str,
+    conversation: str,
+    message_id: str | None,
+    text: str,
+    days_ago: int,
+) -> str:
+    with _in(slug):
+        memory_id = store.remember_exchange(
+            user_id=UUID(user_id),
+            agent_id=UUID(agent),
+            conversation_id=UUID(conversation),
+            message_id=UUID(message_id) if message_id else uuid4(),
+            text=text,
+            said_at=timezone.now() - timedelta(days=days_ago),
+            embedder=LOCAL,
+            vector=embed_local([text])[0],
+        )
+        assert memory_id is not None
+        return str(memory_id)
+
+
+def note(*, slug: str, text: str) -> str:
+    with _in(slug):
+        return str(store.add_note(text=text, embedder=LOCAL, vector=embed_local([text])[0]).id)
+
+
+def forget(*, slug: str, user_id: str, memory_id: str) -> None:
+    with _in(slug):
+        store.forget(user_id=UUID(user_id), memory_id=UUID(memory_id))
+
+
+def switch_memory(*, slug: str, user_id: str, off: bool, agent: str | None, conversation: str | None) -> None:
+    with _in(slug):
+        store.set_off(
+            user_id=UUID(user_id),
+            agent_id=UUID(agent) if agent else None,
+            conversation_id=UUID(conversation) if conversation else None,
+            off=off,
+        )
+
+
+def hold_memories(*, slug: str) -> None:
+    global _holder
+    with _in(slug):
+        _holder = connection.copy(alias="holder")
+    _holder.set_tenant(get_workspace(slug=slug))
+    _holder.set_autocommit(False)
+    with _holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE memory_memory, memory_memoryvector IN ACCESS EXCLUSIVE MODE")
+
+
+def release_memories() -> None:
+    _holder.rollback()
+    _holder.close()
+
+
+def fill(*, slug: str, conversation: str, agent: str, exchanges: list[list[str]]) -> list[str]:
+    with _in(slug):
+        row = Conversation.objects.get(id=conversation)
+        parent_id, made = row.leaf_id, []
+        begin = timezone.now() - timedelta(days=1)
+        for index, (question, answer) in enumerate(exchanges):
+            for role, text in (("user", question), ("assistant", answer)):
+                message = Message(
+                    conversation=row,
+                    parent_id=parent_id,
+                    role=role,
+                    text=text,
+                    agent_id=agent if role == "assistant" else None,
+                    created_at=begin + timedelta(seconds=2 * index + (role == "assistant")),
+                )
+                parent_id = message.id
+                made.append(message)
+        Message.objects.bulk_create(made)
+        Conversation.objects.filter(id=conversation).update(leaf_id=parent_id)
+        return [str(message.id) for message in made]
+
+
+def rewrite(*, slug: str, message_id: str, text: str) -> None:
+    with _in(slug):
+        Message.objects.filter(id=message_id).update(text=text)
+
+
+def summaries(*, slug: str, conversation: str) -> list[dict[str, Any]]:
+    with _in(slug):
+        return list(Summary.objects.filter(conversation_id=conversation).order_by("id").values())
+
+
+def model_calls(*, slug: str, conversation: str) -> list[dict[str, Any]]:
+    with _in(slug):
+        return list(ModelCall.objects.filter(conversation_id=conversation).order_by("created_at").values())

@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from chat import conversations
 from chat.answers import HEARTBEAT_LIMIT
-from chat.conversations import AnswerRunning, InvalidCursor, MessageInfo, MessageNotFound
+from chat.conversations import AnswerRunning, MessageInfo, MessageNotFound
 from chat.models import Conversation, Message, Status
+from chat.paging import InvalidCursor
 from tests.portal.conftest import Place, inside, put, say
 from tests.portal.test_api import ask, error_code
 

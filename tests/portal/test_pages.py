@@ -111,7 +111,7 @@ def test_a_failure_shows_no_detail(here: Place, monkeypatch: pytest.MonkeyPatch)
     def broken(**_: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr("chat.conversations.page", broken)
+    monkeypatch.setattr("chat.listing.page", broken)
     here.client.raise_request_exception = False
     for path, word in (("/", "Something went wrong"), ("/api/conversations", "internal")):
         response = here.client.get(path)
