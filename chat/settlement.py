@@ -12,7 +12,7 @@ from agents.types import RunRequest, Usage
 from chat import answers
 from chat.answers import Settled
 from chat.generation import Generation
-from chat.jobs import folding, titles
+from chat.jobs import folding, remembering, titles
 from chat.prompting import Prompted
 from chat.protocol import Code, Done, UsageReport
 from konstruct.tenancy.door import WorkspaceRef, in_workspace
@@ -78,6 +78,9 @@ def settle_and_defer(
         wants_title = answers.settle(conversation_id=conversation_id, reply_id=reply_id, settled=settled)
         if wants_title:
             titles.defer_title(workspace_id=workspace_id, conversation_id=conversation_id)
+        remembering.defer_remembering(
+            workspace_id=workspace_id, conversation_id=conversation_id, reply_id=reply_id
+        )
         if fold_for is not None:
             folding.defer_fold(
                 workspace_id=workspace_id, conversation_id=conversation_id, agent_id=fold_for

@@ -491,3 +491,49 @@ async def inband_error(answer: Answer, code: str | None) -> None:
     error = {"message": "The server is overloaded, key sk-SECRET-0123456789", "type": "server_error"}
     await answer.data({"error": {**error, "code": int(code) if code else "server_error"}})
     answer.sends_usage = False
+
+
+# --- Facts in an exchange -------------------------------------------------------------------------
+
+
+@model("distiller")
+async def distiller(answer: Answer) -> None:
+    """What `memory.facts` asks for: each sentence of the person's that begins with "I am", as a fact.
+    Anything else it is asked it echoes."""
+    said = re.search(r"<person \w+>\n(.*)\n</person \w+>", answer.prompt, re.DOTALL)
+    if said is None:
+        await echo(answer)
+        return
+    facts = [
+        {"text": f"The user is {what}.", "quote": f"I am {what}", "confidence": 0.9, "supersedes": None}
+        for what in re.findall(r"\bI am ([^.!?]+)", said[1])
+    ]
+    await say(answer, [json.dumps({"facts": facts})])
+
+
+@model("distiller-unreadable-<times>", r"distiller-unreadable-(\d+)")
+async def unreadable(answer: Answer, times: str) -> None:
+    """Talks instead, so many times; then as `distiller`. Counts as `flaky-...` does."""
+    left = answer.failures_left.setdefault(answer.model, int(times))
+    if left:
+        answer.failures_left[answer.model] = left - 1
+        await say(answer, ["Sure! ", "Here is what I found."])
+    else:
+        await distiller(answer)
+
+
+@model("distiller-flaky-<failures>-<status>", r"distiller-flaky-(\d+)-(\d{3})")
+async def flaky_distiller(answer: Answer, failures: str, code: str) -> None:
+    """Fails so many times; then as `distiller`. Counts as `flaky-...` does."""
+    left = answer.failures_left.setdefault(answer.model, int(failures))
+    if left:
+        answer.failures_left[answer.model] = left - 1
+        raise HttpFailure(int(code), "not yet")
+    await distiller(answer)
+
+
+@model("distiller-late-<ms>", r"distiller-late-(\d+)")
+async def late_distiller(answer: Answer, milliseconds: str) -> None:
+    """As `distiller`, after a while."""
+    await asyncio.sleep(int(milliseconds) / 1000)
+    await distiller(answer)

@@ -19,7 +19,7 @@ from konstruct.tenancy.models import Membership, User, Workspace
 from tests.jobs import kinds
 
 Places = tuple[WorkspaceRef, WorkspaceRef]
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from agents import llm
 from konstruct.leaving import leave
 from konstruct.tenancy.door import close_door
 from konstruct.tenancy.worker import work
+from memory import embedder
 
 
 class Command(BaseCommand):
@@ -23,6 +24,7 @@ class Command(BaseCommand):
 
     async def _work(self, concurrency: int) -> None:
         llm.warm()
+        embedder.warm()
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
