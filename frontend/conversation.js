@@ -278,6 +278,7 @@ export class Conversation {
     const { text, status, usage = known.usage, finish_reason = "", model = known.model, duration_ms = known.duration_ms } = frame;
     Object.assign(known, {
       text, length: countPoints(text), status, usage, finish_reason, model, duration_ms, askedFrom: null, asked: null,
+      memories: frame.memories ?? known.memories,
     });
     this.#sendNext();
     this.#changed(known, { ended: true });

@@ -3,7 +3,7 @@
 import { Composer } from "konstruct/composer";
 import { Conversation } from "konstruct/conversation";
 import { avatar, el } from "konstruct/dom";
-import { showConnection, showEmployee, showTitle, startMenu } from "konstruct/head";
+import { showConnection, showEmployee, showTitle, startMemory, startMenu } from "konstruct/head";
 import { api } from "konstruct/http";
 import { Log } from "konstruct/log";
 import { data, t } from "konstruct/page";
@@ -31,7 +31,7 @@ let wasRunning = false;
 // Messages that were sent from the queue: what the server does not take goes back there.
 const queuedIds = new Set();
 
-const socket = new Socket(data.conversation.id, {
+const socket = new Socket(`/chat/ws/${data.conversation.id}`, {
   frame: heard,
   state: (state) => {
     showConnection(state, () => socket.retry());
@@ -216,6 +216,7 @@ function showState() {
   patchConversation(conversation.id, { title: conversation.title });
   const face = faces.get(conversation.agentId) ?? null;
   showEmployee(face);
+  showMemory();
   composer.placeholder = t("message_to", { name: face?.name ?? t("employee") });
   showWelcome(face);
   sendQueued();
@@ -310,6 +311,11 @@ function restore() {
 }
 
 startSidebar();
+const showMemory = startMemory(conversation, {
+  off: data.memory.off,
+  agentsOff: new Set(data.memory.agents_off),
+  say,
+});
 noteCursor(data.messages);
 conversation.merge(data.messages.items);
 log.show(conversation);

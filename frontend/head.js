@@ -2,6 +2,7 @@
 
 import { api } from "konstruct/http";
 import { el } from "konstruct/dom";
+import { counted } from "konstruct/memories";
 import { t } from "konstruct/page";
 
 const title = document.getElementById("title");
@@ -63,13 +64,58 @@ export function startMenu(conversation, { renamed }) {
     failed: t("rename_failed"),
   });
   startDialog("delete", {
-    open: () => {},
-    act: async () => {
-      await api("DELETE", path);
+    open: (form) => askAboutMemories(conversation.id, form.elements.forget),
+    act: async (form) => {
+      await api("DELETE", form.elements.forget.checked ? `${path}?forget=true` : path);
       location.assign("/");
     },
     failed: t("delete_failed"),
   });
+}
+
+/** Whether what was remembered from the conversation goes too is asked if there is any. */
+async function askAboutMemories(id, box) {
+  const label = box.closest("label");
+  box.checked = false;
+  label.hidden = true;
+  let words;
+  try {
+    const { total } = await api("GET", `/memories/counts/${id}`);
+    words = total ? counted("memory_also", total) : "";
+  } catch (error) {
+    console.warn("memories could not be counted", error);
+    words = t("memory_also_some");
+  }
+  label.querySelector("span").textContent = words;
+  label.hidden = !words;
+}
+
+/**
+ * Memory switched off or on in this conversation: the menu's item, and the word beside the title while it is off.
+ * `say(sentence)` tells of it. Out comes what shows it for another employee.
+ */
+export function startMemory(conversation, { off, agentsOff, say }) {
+  const item = document.getElementById("memory-switch");
+  const tag = document.getElementById("memory-off");
+  let isOff = off;
+  const show = () => {
+    item.setAttribute("aria-checked", String(!isOff));
+    tag.hidden = !isOff && !agentsOff.has(conversation.agentId);
+  };
+  item.addEventListener("click", async () => {
+    const wanted = !isOff;
+    try {
+      await api("PUT", "/memories/off", { body: { conversation_id: conversation.id, off: wanted } });
+      isOff = wanted;
+      say(t(wanted ? "memory_here_off" : "memory_here_on"));
+    } catch (error) {
+      console.warn("memory could not be switched", error);
+      say(t("memory_switch_failed"));
+    }
+    show();
+  });
+  show();
+  return show;
 }
 
 function startDialog(name, { open, act, failed }) {

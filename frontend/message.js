@@ -2,6 +2,7 @@
 
 import { avatar, copyText, el } from "konstruct/dom";
 import { factsOf } from "konstruct/facts";
+import { Given } from "konstruct/given";
 import { MarkdownView } from "konstruct/markdown";
 import { fullTime, shortTime, t } from "konstruct/page";
 import { CommentForm, copyTool, EditForm, Stepper, Tool } from "konstruct/tools";
@@ -116,6 +117,7 @@ export class Answer {
   #up;
   #down;
   #facts = el("span", { class: "facts" });
+  #given = new Given();
   #tools;
   #comment = null;
   #drawn = null;
@@ -140,7 +142,7 @@ export class Answer {
     this.#down = new Tool("down", "down", t("feedback_down"), { press: () => this.#rate("down"), refused });
     const tools = [this.#stepper, this.#copy, this.#regenerate, this.#up, this.#down];
     this.#tools = el("div", { class: "tools" }, ...tools.map((tool) => tool.element), this.#facts);
-    const body = [el("p", { class: "by" }, this.#by, time), this.#text, this.#dots, this.#note, this.#tools];
+    const body = [el("p", { class: "by" }, this.#by, time), this.#text, this.#dots, this.#note, this.#given.element, this.#tools];
     this.element = el("article", { class: "message is-answer" }, el("div", { class: "message-body" }, ...body));
     guessHeight(this.element, message.text, 85, 70);
     this.#text.addEventListener("click", (event) => {
@@ -159,6 +161,7 @@ export class Answer {
     this.#dots.hidden = !running || message.text !== "";
     const note = running ? "" : endingOf(message);
     this.#note.hidden = note === "";
+    this.#given.draw(running ? [] : (message.memories ?? []));
     this.#note.textContent = note;
     this.#note.classList.toggle("is-bad", message.status === "failed");
     this.#drawTools(message, context, running);

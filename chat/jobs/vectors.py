@@ -4,9 +4,9 @@ from uuid import UUID
 
 from chat import embedding
 from konstruct.tenancy.door import WorkspaceRef, in_workspace
-from konstruct.tenancy.jobs import job
+from konstruct.tenancy.jobs import JobError, job
 from memory.authoring import text_of
-from memory.errors import EmbedderChanged
+from memory.errors import EmbedderChanged, EmbeddingError
 from memory.store import attach_vector
 
 EMBED_SECONDS = 30.0
@@ -24,11 +24,14 @@ async def embed_memory(workspace: WorkspaceRef, memory_id: UUID) -> None:
     if text is None:
         return
     embedder = await embedding.embedder_of(workspace)
-    (vector,) = await embedding.embed([text], name=embedder, timeout=EMBED_SECONDS)
     try:
+        (vector,) = await embedding.embed([text], name=embedder, timeout=EMBED_SECONDS)
         await in_workspace(
             workspace, attach_vector, memory_id=memory_id, text=text, embedder=embedder, vector=vector
         )
     except EmbedderChanged as changed:
         embedding.note_change(workspace, changed)
-        raise
+        raise JobError("The workspace moved to another embedding model meanwhile.") from changed
+    except EmbeddingError as error:
+        # It is found by its words only.
+        raise JobError(str(error), retryable=False) from error

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Query
 from ninja.errors import HttpError, ValidationError
@@ -19,6 +20,7 @@ from ninja.utils import check_csrf
 
 from agents import employees
 from chat import conversations, listing, search
+from chat import memories as remembered
 from chat.conversations import (
     AnswerRunning,
     ConversationNotFound,
@@ -28,7 +30,7 @@ from chat.conversations import (
 )
 from chat.importing import InvalidImport
 from chat.paging import MAX_PAGE_SIZE, PAGE_SIZE, InvalidCursor
-from chat.portal import files, shares
+from chat.portal import files, memories, shares
 from chat.portal.auth_frame import auth_frame
 from chat.portal.schemas import (
     AgentList,
@@ -49,6 +51,7 @@ from chat.search import SearchTooLong
 from chat.sharing import NothingToShare, ShareNotFound
 from konstruct.tenancy.http import WorkspaceRequest
 from konstruct.tenancy.tokens import TTL
+from memory import errors as memory_errors
 
 CODES = {
     400: "bad_input",
@@ -159,9 +162,18 @@ def change_conversation(
 
 
 @api.delete(ONE, response={204: None, **FAILURES}, tags=["conversations"])
-def delete_conversation(request: WorkspaceRequest, conversation_id: UUID) -> Status[None]:
-    """Delete the conversation. For a day it can be restored; then it is gone for good."""
-    conversations.delete(user_id=request.user.id, conversation_id=conversation_id)
+def delete_conversation(
+    request: WorkspaceRequest, conversation_id: UUID, forget: bool = False
+) -> Status[None]:
+    """Delete the conversation. For a day it can be restored; then it is gone for good.
+
+    With `forget=true` what was remembered from it is forgotten too: at once, and for good.
+    """
+    mine = {"user_id": request.user.id, "conversation_id": conversation_id}
+    with transaction.atomic():
+        conversations.delete(**mine)
+        if forget:
+            remembered.forget_conversation(workspace_id=request.membership.workspace_id, **mine)
     return Status(204, None)
 
 
@@ -209,6 +221,9 @@ api.add_router("", shares.router)
 api.add_router("", files.router)
 
 
+api.add_router("/memories", memories.router)
+
+
 # --- errors ----------------------------------------------------------------------------------------
 
 
@@ -240,6 +255,21 @@ def _busy(request: HttpRequest, error: AnswerRunning) -> HttpResponse:
 def _invalid(
     request: HttpRequest,
     error: InvalidCursor | InvalidTitle | SearchTooLong | NothingToShare | InvalidImport,
+) -> HttpResponse:
+    return problem(request, 422, error.sentence)
+
+
+@api.exception_handler(memory_errors.MemoryNotFound)
+def _no_memory(request: HttpRequest, error: memory_errors.MemoryNotFound) -> HttpResponse:
+    return problem(request, 404, error.sentence)
+
+
+@api.exception_handler(memory_errors.InvalidCursor)
+@api.exception_handler(memory_errors.InvalidText)
+@api.exception_handler(memory_errors.SecretText)
+def _unfit_memory(
+    request: HttpRequest,
+    error: memory_errors.InvalidCursor | memory_errors.InvalidText | memory_errors.SecretText,
 ) -> HttpResponse:
     return problem(request, 422, error.sentence)
 

@@ -32,6 +32,7 @@ def page_data(*, user_id: UUID, manages: bool, show: str = "") -> dict[str, Any]
         "groups": [{**group, "off": group["agent_id"] in map(str, off)} for group in groups],
         "notes": _page(user_id, user_id=None, size=FIRST_NOTES),
         "manages": manages,
+        "managers_may_read": store.policy().managers_may_read,
         "limit": MAX_NOTE,
         "asked": show,
         "shown": _one(user_id, show),

@@ -8,4 +8,5 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("c/", views.begin, name="begin"),
     path("c/<uuid:conversation_id>", views.conversation, name="conversation"),
+    path("memory", views.memory, name="memory"),
 ]

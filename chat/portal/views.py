@@ -12,6 +12,8 @@ from django.views.decorators.http import require_GET, require_POST
 from agents import employees
 from chat import conversations, listing
 from chat.conversations import ConversationNotFound, EmployeeNotFound
+from chat.portal.memory_page import page_data
+from chat.portal.memory_schemas import offs
 from chat.portal.people import face
 from chat.portal.schemas import ConversationOut, ConversationPage, ListedOut, MessageOut, MessagePage
 from chat.portal.texts import texts
@@ -59,14 +61,29 @@ def conversation(request: WorkspaceRequest, conversation_id: UUID) -> HttpRespon
         raise Http404 from None
     messages = MessagePage(items=list(map(MessageOut.of, found.items)), next_cursor=found.next_cursor)
     agents = conversations.agents_of(user_id=user_id, conversation_id=conversation_id)
+    off = offs(user_id)
     data = {
         "conversation": ConversationOut.of(info).model_dump(mode="json"),
         "messages": messages.model_dump(mode="json"),
         "agents": msgspec.to_builtins([face(agent) for agent in agents]),
+        "memory": {
+            "off": conversation_id in off.conversation_ids,
+            "agents_off": list(map(str, off.agent_ids)),
+        },
         "opening": _take_opening(request, conversation_id),
         "limits": {"text": MAX_TEXT, "frame": MAX_FRAME_BYTES},
     }
     return _page(request, "portal/conversation.html", {"conversation": info}, data)
+
+
+@require_GET
+@workspace_required
+def memory(request: WorkspaceRequest) -> HttpResponse:
+    """What each employee knows of the person; with `?show=ID`, one memory."""
+    data = page_data(
+        user_id=request.user.id, manages=request.membership.manages, show=request.GET.get("show", "")[:100]
+    )
+    return _page(request, "portal/memory.html", {}, data)
 
 
 def _page(
