@@ -130,9 +130,11 @@ _TERMS = """
 SELECT word, plainto_tsquery('english', word) || plainto_tsquery('spanish', word) AS query
 FROM unnest(%(words)s::text[]) word
 """
+# Among fewer memories than these no word is common.
+FEW = 100
 # What is said by `words` is weighed by how few of the memories say it, as in BM25 (Robertson 1994). A word
 # that no memory has counts as one that could have been found and was not.
-_FOUND = """
+_FOUND = f"""
 hits AS (
     SELECT t.word, m.id
     FROM terms t CROSS JOIN LATERAL (
@@ -141,7 +143,8 @@ hits AS (
     WHERE numnode(t.query) > 0
 ), weights AS (
     SELECT t.word,
-        ln(1 + (greatest(s.size, count(h.id)) - count(h.id) + 0.5) / (count(h.id) + 0.5))::float8 AS weight
+        ln(1 + (greatest(s.size, count(h.id), {FEW}) - count(h.id) + 0.5) / (count(h.id) + 0.5))::float8
+            AS weight
     FROM terms t CROSS JOIN size s LEFT JOIN hits h USING (word)
     WHERE numnode(t.query) > 0
     GROUP BY t.word, s.size
