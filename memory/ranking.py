@@ -23,7 +23,7 @@ RECENCY_SHARE = 0.1
 HALF_LIFE_DAYS = 90.0
 # How much a memory loses by its likeness to one that is chosen already (maximal marginal relevance,
 # Carbonell and Goldstein 1998); and how alike a fact and the exchange it comes from are taken to be.
-SAMENESS_COST = 0.25
+SAMENESS_COST = 0.5
 SAME_MESSAGE = 0.9
 # Characters; the rest of a long exchange is left out.
 MAX_RECALLED = 1500

@@ -65,7 +65,7 @@ class Person:
             "agent_id": self.agent_id,
             "conversation_id": uuid.uuid4(),
             "query": query,
-            "query_vector": vector(query),
+            "query_vector": vector(query) if query.strip() else None,
             "embedder": LOCAL,
             "sees_shared": True,
             "limit": 8,
