@@ -18,6 +18,7 @@ from unfold.decorators import display
 
 from agents.admin import AgentAdmin
 from agents.models import Agent
+from chat import memory_admin as memory_admin  # registers memory's pages
 from chat import transcript
 from chat.models import Channel, Conversation, Message, MessageRole, Status
 from konstruct.tenancy.admin_site import TenantModelAdmin, site

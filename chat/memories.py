@@ -5,7 +5,7 @@ still wait to remember or distil it, in one transaction; those that run already 
 (memory.forgetting).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from django.utils import timezone
 from msgspec import Struct
 
 from agents.models import Agent
+from chat.jobs.remembering import cancel_pending
 from chat.jobs.vectors import defer_vector
 from chat.models import Conversation, Message
 from konstruct.tenancy import job_keeping
@@ -46,7 +47,7 @@ def forget(*, workspace_id: UUID, user_id: UUID | None, memory_id: UUID) -> None
     """Forget one memory of the user's, or, without a user, a note of the workspace's own, which the caller
     has checked that this person may look after. Raises MemoryNotFound."""
     message_ids = store.forget(user_id=user_id, memory_id=memory_id)
-    _cancel(workspace_id, message_ids)
+    cancel_pending(workspace_id=workspace_id, message_ids=message_ids)
     job_keeping.cancel(workspace_id=workspace_id, argument="memory_id", values=[memory_id])
 
 
@@ -57,7 +58,7 @@ def forget_all(*, workspace_id: UUID, user_id: UUID, agent_id: UUID | None = Non
     if agent_id is not None:
         messages = messages.filter(Q(agent_id=agent_id) | Q(children__agent_id=agent_id))
     message_ids = store.forget_all(user_id=user_id, agent_id=agent_id)
-    _cancel(workspace_id, [*message_ids, *_recent(messages)])
+    cancel_pending(workspace_id=workspace_id, message_ids=[*message_ids, *_recent(messages)])
 
 
 @transaction.atomic
@@ -65,7 +66,7 @@ def forget_conversation(*, workspace_id: UUID, user_id: UUID, conversation_id: U
     """Forget what is known from one conversation of the user's, which need not exist any more."""
     messages = Message.objects.filter(conversation__user_id=user_id, conversation_id=conversation_id)
     message_ids = store.forget_conversation(user_id=user_id, conversation_id=conversation_id)
-    _cancel(workspace_id, [*message_ids, *_recent(messages)])
+    cancel_pending(workspace_id=workspace_id, message_ids=[*message_ids, *_recent(messages)])
 
 
 def employee_deleted(instance: Agent, **kwargs: Any) -> None:
@@ -85,7 +86,3 @@ def _recent(messages: QuerySet[Message]) -> list[UUID]:
     """Of these messages, those that a job may still be about."""
     since = timezone.now() - timedelta(days=job_keeping.FAILURES_KEPT)
     return list(messages.filter(created_at__gte=since).values_list("id", flat=True))
-
-
-def _cancel(workspace_id: UUID, message_ids: Collection[UUID]) -> None:
-    job_keeping.cancel(workspace_id=workspace_id, argument="message_id", values=message_ids)

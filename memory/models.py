@@ -107,6 +107,17 @@ class Memory(TenantModel):
         return f"{self.get_kind_display()} {self.id}"
 
 
+class SharedNote(Memory):
+    """A note of the workspace's own, as the admin looks after it (memory.admin)."""
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        proxy = True
+        verbose_name = _("shared note")
+        verbose_name_plural = _("shared notes")
+        ordering: ClassVar = ["-said_at", "-id"]
+
+
 class Evidence(TenantModel):
     """That a message says a fact. A fact without evidence is forgotten."""
 

@@ -53,6 +53,24 @@ def _workspace_items() -> list[dict[str, Any]]:
             reverse("admin:chat_conversation_changelist"),
             _("Read what was asked and answered."),
         ),
+        _item(
+            _("Memory"),
+            "psychology",
+            reverse("admin:memory_memory_changelist"),
+            _("How much employees remember of people."),
+        ),
+        _item(
+            _("Shared notes"),
+            "sticky_note_2",
+            reverse("admin:memory_sharednote_changelist"),
+            _("What employees may use with everybody."),
+        ),
+        _item(
+            _("Rules of memory"),
+            "policy",
+            reverse("admin:memory_memorypolicy_changelist"),
+            _("Whether owners and admins may read memories."),
+        ),
     ]
 
 

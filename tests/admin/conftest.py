@@ -1,6 +1,7 @@
 """The same rows in two workspaces, told apart by words that must never be seen in the other one."""
 
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -13,6 +14,8 @@ from agents.models import Agent
 from chat.models import Conversation, Message
 from konstruct.tenancy.door import WorkspaceRef
 from konstruct.tenancy.models import Role, User
+from memory import store
+from memory.embedder import LOCAL, embed_local
 from tests.conftest import MakeUser
 
 
@@ -24,6 +27,8 @@ class Rows(msgspec.Struct, frozen=True):
     agent: Agent
     conversation: Conversation
     message: Message
+    memory_id: UUID
+    note_id: UUID
     secret: str
 
 
@@ -37,6 +42,21 @@ def _light_settings(settings: Settings) -> None:
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "whitenoise" not in name]
 
 
+def remember(user_id: UUID, conversation: Conversation, message: Message, text: str) -> UUID:
+    memory_id = store.remember_exchange(
+        user_id=user_id,
+        agent_id=conversation.agent_id,
+        conversation_id=conversation.id,
+        message_id=message.id,
+        text=text,
+        said_at=message.created_at,
+        embedder=LOCAL,
+        vector=embed_local([text])[0],
+    )
+    assert memory_id is not None
+    return memory_id
+
+
 @pytest.fixture
 def furnish(make_user: MakeUser) -> Callable[[WorkspaceRef], Rows]:
     def make(workspace: WorkspaceRef) -> Rows:
@@ -46,7 +66,10 @@ def furnish(make_user: MakeUser) -> Callable[[WorkspaceRef], Rows]:
             agent = Agent.objects.create(name=f"{secret} agent", title=secret, starters=[secret])
             conversation = Conversation.objects.create(user_id=owner.id, agent=agent, title=f"{secret} title")
             message = Message.objects.create(conversation=conversation, role="user", text=f"{secret} text")
-        return Rows(workspace, owner, agent, conversation, message, secret)
+            memory_id = remember(owner.id, conversation, message, f"{secret} memory")
+            text = f"{secret} note"
+            note = store.add_note(text=text, embedder=LOCAL, vector=embed_local([text])[0])
+        return Rows(workspace, owner, agent, conversation, message, memory_id, note.id, secret)
 
     return make
 
