@@ -3,6 +3,6 @@
 Importing this package makes every job known to a worker (settings.PROCRASTINATE_IMPORT_PATHS).
 """
 
-from chat.jobs import folding, remembering, sweeps, titles
+from chat.jobs import folding, remembering, sweeps, titles, vectors
 
-__all__ = ["folding", "remembering", "sweeps", "titles"]
+__all__ = ["folding", "remembering", "sweeps", "titles", "vectors"]
