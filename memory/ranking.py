@@ -11,7 +11,8 @@ from uuid import UUID
 import numpy as np
 from msgspec import Struct
 
-from memory.models import DIMENSIONS
+from memory.models import DIMENSIONS, Kind
+from memory.sameness import say_the_same
 from memory.values import Recalled
 
 # What a full match of the question's words adds to the cosine, which is at most 1.
@@ -25,6 +26,8 @@ HALF_LIFE_DAYS = 90.0
 # Carbonell and Goldstein 1998); and how alike a fact and the exchange it comes from are taken to be.
 SAMENESS_COST = 0.5
 SAME_MESSAGE = 0.9
+# From which likeness on two memories may be one, if their words agree too (`memory.sameness`).
+REPETITION = 0.9
 # Characters; the rest of a long exchange is left out.
 MAX_RECALLED = 1500
 # UTF-8 bytes, as for every prompt of this project (`agents.tokens`).
@@ -67,9 +70,15 @@ def choose(
     # How alike each one is to what was chosen so far, at most.
     nearest = [0.0] * len(bearing)
     left = set(range(len(bearing)))
+    # Of equals, a fact before the exchange it comes from; then as they were found.
+    order = [(candidate.kind == Kind.FACT, -place) for place, candidate in enumerate(bearing)]
     while left and len(chosen) < limit:
-        best = max(left, key=lambda i: (scores[i] * (1 - SAMENESS_COST * nearest[i]), -i))
+        best = max(left, key=lambda i: (scores[i] * (1 - SAMENESS_COST * nearest[i]), order[i]))
         left.discard(best)
+        if nearest[best] >= REPETITION and any(
+            say_the_same(bearing[best].text, each.text) for each in chosen
+        ):
+            continue
         text = shortened(bearing[best].text)
         cost = tokens(text)
         if cost > budget_tokens:

@@ -119,11 +119,12 @@ def test_a_confirmed_fact_is_as_recent_as_when_it_was_said_last(ana: Person) -> 
     assert fact.said_at == MORNING
 
 
-def test_near_repetitions_do_not_crowd_out_another_answer(ana: Person) -> None:
-    for number in range(8):
-        ana.said(f"The offsite in Sitges is planned, part {number}")
-    ana.said("The bus to the offsite in Sitges")
-    assert "The bus to the offsite in Sitges" in ana.recalled_texts("planned offsite in Sitges", limit=3)
+def test_repetitions_do_not_crowd_out_another_answer(ana: Person) -> None:
+    for _ in range(8):
+        ana.said("The offsite is in Sitges")
+    ana.said("The offsite needs a bus")
+    found = ana.recalled_texts("What about the offsite in Sitges?", limit=3)
+    assert found[:2] == ["The offsite is in Sitges", "The offsite needs a bus"]
 
 
 def test_no_more_than_the_limit_and_the_budget(ana: Person) -> None:
