@@ -4,6 +4,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from chat.models import Message
+
 # From a message upwards, the message first, `limit` of them at most.
 _BRANCH = """
 WITH RECURSIVE branch AS (
@@ -43,3 +45,8 @@ def distance(*, conversation_id: UUID, leaf_id: UUID | None, message_id: UUID) -
         cursor.execute(_DISTANCE, {"leaf": leaf_id, "message": message_id, "conversation": conversation_id})
         row = cursor.fetchone()
     return row[0] if row else None
+
+
+def has(*, conversation_id: UUID, message_id: UUID) -> bool:
+    """Whether the conversation has this message, on whichever branch."""
+    return Message.objects.filter(id=message_id, conversation_id=conversation_id).exists()

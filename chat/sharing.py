@@ -5,12 +5,11 @@ it was made, up to its last message then; what is said later, and other versions
 when it is revoked, when the conversation is deleted, and when its owner leaves the workspace.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from msgspec import Struct
 
 from agents.models import Agent
@@ -142,9 +141,13 @@ def messages_page(
     return Page(tuple(map(_message, rows)), next_cursor)
 
 
-def agents_in(ids: Iterable[UUID | None]) -> list[Agent]:
-    """These employees, active or not."""
-    return list(Agent.objects.filter(id__in={one for one in ids if one}))
+def agents_who_spoke(*, share_id: UUID, workspace_id: UUID) -> list[Agent]:
+    """The employees who have answered in the shared conversation, active or not. Raises ShareNotFound."""
+    open_share(share_id=share_id, workspace_id=workspace_id)
+    answered = Message.objects.filter(
+        conversation_id=_live(share_id).conversation_id, agent_id=OuterRef("pk")
+    )
+    return list(Agent.objects.filter(Exists(answered)))
 
 
 # --- inside ----------------------------------------------------------------------------------------

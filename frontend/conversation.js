@@ -43,6 +43,8 @@ export class Conversation {
   constructor(info, { send, changed, refused }) {
     this.id = info.id;
     this.title = info.title;
+    this.pinnedAt = info.pinned_at;
+    this.archivedAt = info.archived_at;
     this.agentId = info.agent_id;
     this.leaf = info.leaf_id;
     this.#send = send;

@@ -5,11 +5,12 @@ import { Conversation } from "konstruct/conversation";
 import { avatar, el } from "konstruct/dom";
 import { showConnection, showEmployee, showTitle, startMemory, startMenu } from "konstruct/head";
 import { api } from "konstruct/http";
+import { jumpTo } from "konstruct/jump";
 import { Log } from "konstruct/log";
 import { data, t } from "konstruct/page";
 import { Queue } from "konstruct/queue";
 import { Follower } from "konstruct/scroll";
-import { patchConversation, startSidebar } from "konstruct/sidebar";
+import { patchConversation, startSidebar, watchList } from "konstruct/sidebar";
 import { Socket } from "konstruct/socket";
 import { uuid } from "konstruct/uuid";
 import { Waiting } from "konstruct/waiting";
@@ -260,6 +261,29 @@ function noteCursor(page) {
   if (page.next_cursor) cursors.set(page.items.at(-1).id, page.next_cursor);
 }
 
+async function fetchOlder(cursor, size = 30) {
+  const page = await api("GET", `${path}/messages?size=${size}&cursor=${cursor}`);
+  noteCursor(page);
+  follower.holding(() => {
+    conversation.merge(page.items);
+    log.showMore();
+  });
+}
+
+/** Show the message that a search or a link led to. */
+async function showFound({ id, beside }) {
+  const older = async () => {
+    const cursor = cursors.get(conversation.branch()[0]?.id);
+    if (cursor) await fetchOlder(cursor, 100);
+    return Boolean(cursor);
+  };
+  try {
+    await jumpTo(id, { conversation, log, follower, path, isBeside: beside, selected: fetchBranch, older });
+  } catch (error) {
+    tell(error.status ? error.message : t("not_connected"));
+  }
+}
+
 /** Older messages are fetched when their end comes near. Out comes what looks whether it is. */
 function startOlder() {
   const top = el("div", { class: "older", "aria-hidden": "true" });
@@ -279,12 +303,7 @@ function startOlder() {
       if (!cursor) return;
       seen.unobserve(top);
       try {
-        const page = await api("GET", `${path}/messages?cursor=${cursor}`);
-        noteCursor(page);
-        follower.holding(() => {
-          conversation.merge(page.items);
-          log.showMore();
-        });
+        await fetchOlder(cursor);
         look();
       } catch (error) {
         console.warn("older messages could not be loaded", error);
@@ -328,7 +347,14 @@ if (data.opening) open(data.opening);
 showState();
 follower.toEnd();
 lookForOlder();
-if (matchMedia("(pointer: fine)").matches) composer.focus();
+if (data.jump) showFound(data.jump);
+else if (matchMedia("(pointer: fine)").matches) composer.focus();
 socket.start();
+// Another title was given elsewhere.
+watchList(({ id, title }) => {
+  if (id === conversation.id && title !== conversation.title) {
+    conversation.apply({ type: "conversation", conversation_id: id, title });
+  }
+});
 tabs.onmessage = ({ data: id }) => id === conversation.id && catchUp();
 document.addEventListener("visibilitychange", lookAgain);

@@ -23,6 +23,7 @@ function svg(tag, attributes, ...children) {
 
 // Drawn on 20 by 20, as templates/portal/icons/ are.
 const ICONS = {
+  more: "M4.5 10h.01M10 10h.01M15.5 10h.01",
   previous: "M12 5l-5 5 5 5",
   next: "M8 5l5 5-5 5",
   copy: "M7.5 7.5h8v9h-8zM12.5 7.5v-4h-8v9h3",

@@ -4,6 +4,9 @@ import { api } from "konstruct/http";
 import { el } from "konstruct/dom";
 import { counted } from "konstruct/memories";
 import { t } from "konstruct/page";
+import { startSharing } from "konstruct/share_dialog";
+import { leaveDeleted, watchList } from "konstruct/sidebar";
+import { toast } from "konstruct/toast";
 
 const title = document.getElementById("title");
 const withWhom = document.getElementById("with");
@@ -67,10 +70,47 @@ export function startMenu(conversation, { renamed }) {
     open: (form) => askAboutMemories(conversation.id, form.elements.forget),
     act: async (form) => {
       await api("DELETE", form.elements.forget.checked ? `${path}?forget=true` : path);
-      location.assign("/");
+      leaveDeleted(conversation);
     },
     failed: t("delete_failed"),
   });
+  startPlaces(conversation, path);
+  startSharing(conversation);
+}
+
+/** Pinned or not, in the archive or not: two items of the menu that say what they would do. */
+function startPlaces(conversation, path) {
+  const pin = document.getElementById("pin");
+  const archive = document.getElementById("archive-this");
+  let now = { pinned: Boolean(conversation.pinnedAt), archived: Boolean(conversation.archivedAt) };
+  const show = () => {
+    pin.textContent = t(now.pinned ? "unpin" : "pin");
+    archive.textContent = t(now.archived ? "unarchive" : "archive");
+  };
+  const hear = (info) => {
+    if (info.id !== conversation.id) return;
+    now = { pinned: Boolean(info.pinned_at), archived: Boolean(info.archived_at) };
+    show();
+  };
+  const change = async (changes, sentence) => {
+    try {
+      hear(await api("PATCH", path, { body: changes }));
+      toast(sentence);
+    } catch (error) {
+      console.warn("the conversation was not changed", error);
+      toast(t("change_failed"));
+    }
+  };
+  pin.addEventListener("click", () => {
+    pin.closest("details").open = false;
+    change({ pinned: !now.pinned }, t(now.pinned ? "unpinned" : "pinned_now"));
+  });
+  archive.addEventListener("click", () => {
+    archive.closest("details").open = false;
+    change({ archived: !now.archived }, t(now.archived ? "unarchived" : "archived"));
+  });
+  watchList(hear);
+  show();
 }
 
 /** Whether what was remembered from the conversation goes too is asked if there is any. */

@@ -14,14 +14,17 @@ function csrfToken() {
   return /(?:^|; )csrftoken=([^;]*)/.exec(document.cookie)?.[1] ?? "";
 }
 
-/** Ask the API; resolves with the parsed body, or null for none. Rejects with ApiError. */
-export async function api(method, path, { body, signal } = {}) {
+/**
+ * Ask the API; resolves with the parsed body, or null for none. Rejects with ApiError.
+ * @param {object} [with]  body: sent as JSON; or form: a FormData; signal: to abort
+ */
+export async function api(method, path, { body, form, signal } = {}) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response, text;
   try {
-    response = await fetch(`/api${path}`, { method, headers, signal, body: JSON.stringify(body) });
+    response = await fetch(`/api${path}`, { method, headers, signal, body: form ?? JSON.stringify(body) });
     text = await response.text();
   } catch (error) {
     if (signal?.aborted) throw error;

@@ -55,6 +55,14 @@ export class Follower {
     this.#box.scrollTo({ top: this.#box.scrollHeight, behavior: smooth && !calm ? "smooth" : "instant" });
   }
 
+  /** Bring the element to the middle of what is seen, and stay there. */
+  show(element) {
+    element.scrollIntoView({ block: "center" });
+    this.#last = this.#box.scrollTop;
+    this.#follows = this.#distance <= NEAR;
+    this.#down.hidden = this.#follows;
+  }
+
   /** Run `change`, and leave `before` (or `after()`, which takes its place) where it is seen. */
   pinned(before, after, change) {
     const top = before.getBoundingClientRect().top;

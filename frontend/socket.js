@@ -1,7 +1,7 @@
-// The socket of one conversation: handshake, keepalive, reconnection. It knows no messages.
+// A socket: handshake, keepalive, reconnection. It knows no messages.
 //
-// States: "connecting", "ready", "offline" (will try again at `retryAt`, ms since the epoch), and
-// "closed" (for good; `reason` says why: "withdrawn" or "gone").
+// States: "connecting", "ready", "offline" (will try again at `retryAt`, ms since the epoch), "resting" (until
+// it is started again), and "closed" (for good; `reason` says why: "withdrawn" or "gone").
 
 import { api, goSignIn } from "konstruct/http";
 
@@ -17,7 +17,7 @@ const PONG_LIMIT = 10_000;
 const SOON = 3_000;
 
 export class Socket {
-  #id;
+  #path;
   #onFrame;
   #onState;
   #onTooBig;
@@ -30,11 +30,11 @@ export class Socket {
   state = { name: "connecting" };
 
   /**
-   * @param {string} conversationId
+   * @param {string} path  where the server listens for it
    * @param {object} on  frame(frame), state(state), tooBig(): the server refused a frame for its size
    */
-  constructor(conversationId, { frame, state, tooBig }) {
-    this.#id = conversationId;
+  constructor(path, { frame, state, tooBig }) {
+    this.#path = path;
     this.#onFrame = frame;
     this.#onState = state;
     this.#onTooBig = tooBig;
@@ -49,6 +49,12 @@ export class Socket {
 
   start() {
     this.#connect();
+  }
+
+  /** Let go of the connection, until `start`. */
+  rest() {
+    this.#drop();
+    if (this.state.name !== "closed") this.#set({ name: "resting" });
   }
 
   /** Try again now, if it is waiting to. */
@@ -103,7 +109,7 @@ export class Socket {
     // While the token was fetched, another attempt may have begun.
     if (this.#timers.attempt !== attempt) return;
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(`${scheme}//${location.host}/chat/ws/${this.#id}`);
+    const socket = new WebSocket(`${scheme}//${location.host}${this.#path}`);
     this.#socket = socket;
     socket.onopen = () => socket.send(JSON.stringify(token.auth));
     socket.onmessage = (event) => this.#heard(JSON.parse(event.data));

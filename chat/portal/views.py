@@ -10,14 +10,14 @@ from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_GET, require_POST
 
 from agents import employees
-from chat import conversations, listing
+from chat import branches, conversations, listing
 from chat.conversations import ConversationNotFound, EmployeeNotFound
 from chat.portal.memory_page import page_data
 from chat.portal.memory_schemas import offs
 from chat.portal.people import face
 from chat.portal.schemas import ConversationOut, ConversationPage, ListedOut, MessageOut, MessagePage
 from chat.portal.texts import texts
-from chat.protocol import MAX_FRAME_BYTES, MAX_TEXT
+from chat.protocol import MAX_FRAME_BYTES, MAX_TEXT, ConversationInfo
 from konstruct.tenancy.http import WorkspaceRequest, workspace_required
 
 # Where a first message waits for its page, which sends it: {conversation id: text}.
@@ -30,7 +30,7 @@ FIRST_MESSAGES = 60
 def home(request: WorkspaceRequest) -> HttpResponse:
     """The workspace's employees as people, each one click from a conversation."""
     faces = [face(agent) for agent in employees.active()]
-    return _page(request, "portal/home.html", {"employees": faces}, {"conversation": None})
+    return render_page(request, "portal/home.html", {"employees": faces}, {"conversation": None})
 
 
 @require_POST
@@ -71,9 +71,10 @@ def conversation(request: WorkspaceRequest, conversation_id: UUID) -> HttpRespon
             "agents_off": list(map(str, off.agent_ids)),
         },
         "opening": _take_opening(request, conversation_id),
+        "jump": _jump(request.GET.get("message", ""), info),
         "limits": {"text": MAX_TEXT, "frame": MAX_FRAME_BYTES},
     }
-    return _page(request, "portal/conversation.html", {"conversation": info}, data)
+    return render_page(request, "portal/conversation.html", {"conversation": info}, data)
 
 
 @require_GET
@@ -83,10 +84,10 @@ def memory(request: WorkspaceRequest) -> HttpResponse:
     data = page_data(
         user_id=request.user.id, manages=request.membership.manages, show=request.GET.get("show", "")[:100]
     )
-    return _page(request, "portal/memory.html", {}, data)
+    return render_page(request, "portal/memory.html", {}, data)
 
 
-def _page(
+def render_page(
     request: WorkspaceRequest, template: str, context: dict[str, Any], data: dict[str, Any]
 ) -> HttpResponse:
     """A page with the list of conversations at its side; `data` is for the modules."""
@@ -98,6 +99,21 @@ def _page(
     # The page holds messages: none of it is kept by a shared computer's browser after signing out.
     add_never_cache_headers(response)
     return response
+
+
+def _jump(message: str, info: ConversationInfo) -> dict[str, Any] | None:
+    """Which message is to be shown, and whether it is beside the branch in use; None for the end.
+
+    Selecting its branch is left to the page: to open an address changes nothing.
+    """
+    try:
+        message_id = UUID(message)
+    except ValueError:
+        return None
+    steps = branches.distance(conversation_id=info.id, leaf_id=info.leaf_id, message_id=message_id)
+    if steps is None and not branches.has(conversation_id=info.id, message_id=message_id):
+        return None
+    return {"id": str(message_id), "beside": steps is None}
 
 
 def _take_opening(request: WorkspaceRequest, conversation_id: UUID) -> str | None:
