@@ -3,9 +3,9 @@
 In a test:   `with Upstream() as upstream: ... upstream.url ...` (a thread with its own event loop).
 On its own:  `python -m tests.upstream --port 0` prints `{"url": "http://127.0.0.1:PORT/v1"}` and serves.
 
-POST /v1/chat/completions, streamed or not; GET /v1/models lists the names. Every request is recorded:
-GET /requests, DELETE /requests (which also resets `flaky-...`). The behaviours are in
-`tests.upstream_models`.
+POST /v1/chat/completions, streamed or not; POST /v1/embeddings; GET /v1/models lists the names of the first.
+Every request is recorded: GET /requests, DELETE /requests (which also resets `flaky-...`). The behaviours
+are in `tests.upstream_models` and `tests.upstream_embeddings`.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from tests import upstream_embeddings
 from tests.upstream_models import Answer, HttpFailure, HungUp, find, names
 
 # Enough for any test; a benchmark must not fill the memory with its prompts.
@@ -94,6 +95,16 @@ def application() -> web.Application:
         finally:
             record["ended_at"] = time.monotonic()
 
+    async def embeddings(request: web.Request) -> web.Response:
+        body = await request.json()
+        record = recorder.open(request, body)
+        try:
+            return await upstream_embeddings.embeddings(body)
+        except HttpFailure as failure:
+            return failure.response
+        finally:
+            record["ended_at"] = time.monotonic()
+
     async def models(_: web.Request) -> web.Response:
         data = [{"id": name, "object": "model", "owned_by": "tests"} for name in names()]
         return web.json_response({"object": "list", "data": data})
@@ -110,6 +121,7 @@ def application() -> web.Application:
     app.add_routes(
         [
             web.post("/v1/chat/completions", completions),
+            web.post("/v1/embeddings", embeddings),
             web.get("/v1/models", models),
             web.get("/requests", requests),
             web.delete("/requests", reset),
