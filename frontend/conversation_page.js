@@ -80,7 +80,7 @@ function send(text) {
   // While an answer is being written, and behind what waits for that.
   if (conversation.running || !queue.isEmpty) {
     queue.add(text);
-    if (!conversation.running) queue.release();
+    if (!conversation.running) queue.sendNow();
   } else say(text, uuid());
 }
 
@@ -333,7 +333,7 @@ startSidebar();
 const showMemory = startMemory(conversation, {
   off: data.memory.off,
   agentsOff: new Set(data.memory.agents_off),
-  say,
+  say: tell,
 });
 noteCursor(data.messages);
 conversation.merge(data.messages.items);

@@ -144,7 +144,7 @@ class Group {
     this.#switch.setAttribute("aria-checked", String(!off));
     this.#switch.querySelector(".switch-word").textContent = t(off ? "memory_word_off" : "memory_word_on");
     this.#offNote.hidden = !off;
-    this.#offNote.textContent = t("memory_off_note", { name: nameOf(this.#agentId) });
+    this.#offNote.textContent = off ? t("memory_off_note", { name: nameOf(this.#agentId) }) : "";
   }
 }
 
@@ -166,7 +166,7 @@ async function refresh(agentId) {
     const counts = await api("GET", "/memories/counts");
     const touched = groups.filter((group) => agentId === undefined || group.agentId === agentId);
     await Promise.all(touched.map((group) => group.reload(counts)));
-    if (results) await results.reload();
+    if (results && (await results.reload())) drawFound();
   } catch (error) {
     console.warn("the page could not be brought up to date", error);
     say(t("load_failed"));
@@ -245,13 +245,19 @@ async function look(words) {
   results = list;
   try {
     if (!(await list.reload({ search: words }))) return;
-    const nothing = list.size ? null : el("p", { class: "memory-empty" }, t("nothing_found"));
-    found.replaceChildren(...[list.element, nothing].filter(Boolean));
+    drawFound();
     if (!list.size) say(t("nothing_found"));
   } catch (error) {
     if (error.name === "AbortError") return;
     found.replaceChildren(el("p", { class: "field-error" }, error.status === 422 ? error.message : t("load_failed")));
   }
+}
+
+function drawFound() {
+  const nothing = el("p", { class: "memory-empty" }, t("nothing_found"));
+  const wanted = results.size ? results.element : nothing;
+  // Put in anew, it would lose the focus.
+  if (found.firstElementChild !== wanted) found.replaceChildren(wanted);
 }
 
 // --- shared notes ------------------------------------------------------------------------------------
