@@ -176,17 +176,20 @@ WHERE conversation_id = ANY(%(ids)s) AND words @@ %(query)s::tsquery
 
 # U+E000 and U+E001 are nobody's characters; where a text has them nevertheless, they are taken out.
 _OPEN, _CLOSE = "\ue000", "\ue001"
+# OFFSET 0 keeps PostgreSQL from writing each of these expressions out wherever it is named.
 _SNIPPETS = f"""
 SELECT m.id, m.role, m.created_at, left(m.text, 12), right(m.text, 12),
        CASE WHEN english LIKE %(marked)s THEN english
             WHEN spanish LIKE %(marked)s THEN spanish ELSE simple END
 FROM chat_message m,
-     LATERAL (SELECT translate(left(m.text, 20000), '{_OPEN}{_CLOSE}', '') AS said) s,
-     LATERAL (SELECT ts_headline('english', said, %(query)s::tsquery, %(options)s) AS english) e,
+     LATERAL (SELECT translate(left(m.text, 20000), '{_OPEN}{_CLOSE}', '') AS said OFFSET 0) s,
+     LATERAL (SELECT ts_headline('english', said, %(query)s::tsquery, %(options)s) AS english OFFSET 0) e,
      LATERAL (SELECT CASE WHEN english LIKE %(marked)s THEN ''
-                     ELSE ts_headline('spanish', said, %(query)s::tsquery, %(options)s) END AS spanish) f,
+                     ELSE ts_headline('spanish', said, %(query)s::tsquery, %(options)s) END AS spanish
+              OFFSET 0) f,
      LATERAL (SELECT CASE WHEN english LIKE %(marked)s OR spanish LIKE %(marked)s THEN ''
-                     ELSE ts_headline('simple', said, %(query)s::tsquery, %(options)s) END AS simple) g
+                     ELSE ts_headline('simple', said, %(query)s::tsquery, %(options)s) END AS simple
+              OFFSET 0) g
 WHERE m.id = ANY(%(ids)s)
 """
 _PART = f"StartSel={_OPEN}, StopSel={_CLOSE}, MaxFragments=1, MinWords=10, MaxWords=26, ShortWord=0"

@@ -39,7 +39,7 @@ function draw() {
 /** Fetch the next page of the list; with `anew`, its first. */
 async function load(state, { anew = false } = {}) {
   if (loading.has(state) && !anew) return;
-  const request = {};
+  const request = { meanwhile: [] };
   loading.set(state, request);
   const query = new URLSearchParams({ archived: state.archived });
   if (!anew) query.set("cursor", state.cursor);
@@ -49,6 +49,8 @@ async function load(state, { anew = false } = {}) {
     if (loading.get(state) !== request) return;
     if (anew) state.reset(page);
     else state.add(page);
+    // What was told while the page was on its way is newer than the page.
+    for (const change of request.meanwhile) change(state);
     loading.delete(state);
     draw();
   } catch (error) {
@@ -59,16 +61,20 @@ async function load(state, { anew = false } = {}) {
   }
 }
 
+/** Change both lists; a page that is on its way is changed as well once it is here. */
+function apply(change) {
+  for (const request of loading.values()) request.meanwhile.push(change);
+  if ([main, archive].map(change).some(Boolean)) draw();
+}
+
 /** A conversation is listed so now: patched in place, nothing is fetched. */
 function put(item) {
-  const changes = [main.put(item), archive.put(item)];
-  if (changes.some(Boolean)) draw();
+  apply((state) => state.put(item));
 }
 
 function drop(id) {
   search.remove(id);
-  const changes = [main.remove(id), archive.remove(id)];
-  if (changes.some(Boolean)) draw();
+  apply((state) => state.remove(id));
 }
 
 /** Deleted here: gone from the list, and for a while to be had back. */
@@ -86,7 +92,7 @@ export function leaveDeleted({ id, title }) {
 
 /** Some of what is known of a conversation has changed: patched in place, nothing is fetched. */
 export function patchConversation(id, changes) {
-  if (main.patch(id, changes)) draw();
+  apply((state) => state.patch(id, changes));
 }
 
 /** What is known of a conversation; null if nothing is. */
