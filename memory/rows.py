@@ -41,12 +41,15 @@ def put_vector(row: Memory, embedder: str, vector: Vector) -> None:
 def supersede(rows: Iterable[Memory], by: Memory) -> None:
     """Make history of these rows: they keep their text and lose their vectors."""
     ids = [row.id for row in rows]
-    MemoryVector.objects.filter(memory_id__in=ids).delete()
+    # The rows first: their lock is what `memory.moving` looks at before it adds vectors.
     Memory.objects.filter(id__in=ids).update(superseded_by=by, superseded_at=timezone.now())
+    MemoryVector.objects.filter(memory_id__in=ids).delete()
 
 
-# Deleted by hand, children first: Django would read every row that goes.
+# Deleted by hand, children first: Django would read every row that goes. Locked before, in one order for
+# all, so that no vector comes in between (`memory.moving`) and nobody waits in a circle.
 _ERASE = (
+    "SELECT id FROM memory_memory WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE",
     "DELETE FROM memory_memoryvector WHERE memory_id = ANY(%(ids)s)",
     "DELETE FROM memory_evidence WHERE fact_id = ANY(%(ids)s)",
     "DELETE FROM memory_memory WHERE id = ANY(%(ids)s)",
