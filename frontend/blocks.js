@@ -56,7 +56,7 @@ function formula(name, level, start, patterns) {
     tokenizer(source) {
       for (const pattern of patterns) {
         const match = pattern.exec(source);
-        if (match) return { type: name, raw: match[0], text: match[1].trim() };
+        if (match?.[1].trim()) return { type: name, raw: match[0], text: match[1].trim() };
       }
     },
     renderer: ({ text }) => `<span class="math${level === "block" ? " is-block" : ""}">${escape(text)}</span>`,
@@ -73,10 +73,18 @@ const options = {
     image: ({ href, text }) => `<a href="${escape(href)}">${escape(t("image", { name: text || href }))}</a>`,
     checkbox: ({ checked }) => `<span class="task${checked ? " is-done" : ""}"></span> `,
   },
+  tokenizer: {
+    /** A line of equals signs makes no heading of a formula before it. */
+    lheading(source) {
+      const match = this.rules.block.lheading.exec(source);
+      return match && /^ {0,3}(?:\$\$|\\\[)/m.test(match[0]) ? undefined : false;
+    },
+  },
   extensions: [
     formula("formula", "block", /^ {0,3}(?:\$\$|\\\[)/m, [
-      /^ {0,3}\$\$((?:(?!\$\$|\n[ \t]*\n)[\s\S])+)\$\$[ \t]*(?:\n|$)/,
-      /^ {0,3}\\\[((?:(?!\\\]|\n[ \t]*\n)[\s\S])+)\\\][ \t]*(?:\n|$)/,
+      // No longer than mending.js waits for the end of one.
+      /^ {0,3}\$\$((?:(?!\$\$|\n[ \t]*\n)[\s\S]){1,1500})\$\$[ \t]*(?:\n|$)/,
+      /^ {0,3}\\\[((?:(?!\\\]|\n[ \t]*\n)[\s\S]){1,1500})\\\][ \t]*(?:\n|$)/,
     ]),
     // As Pandoc has it: no space inside the dollars, no digit after them, so that prices are none.
     formula("inlineFormula", "inline", /\$|\\\(/, [

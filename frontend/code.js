@@ -63,7 +63,8 @@ function spans(html) {
   for (const [whole, classes, isEnd, entity] of html.matchAll(PIECES)) {
     if (classes !== undefined) {
       flush();
-      const span = el("span", { class: classes });
+      const own = classes.split(" ").filter((name) => name.startsWith("hljs-") || name.endsWith("_"));
+      const span = el("span", { class: own.join(" ") || null });
       path.at(-1).append(span);
       path.push(span);
     } else if (isEnd) {

@@ -2,9 +2,8 @@
 
 import { Answer, UserMessage } from "konstruct/message";
 
-// So many of the newest messages are in the page, and more as the reader goes up; once back at the end, more
-// than twice as many are too many. Those out of sight are not laid out (`content-visibility`).
-const WINDOW = 200;
+// So many of the newest messages are in the page; more while the reader is further up.
+const WINDOW = 100;
 const MORE = 60;
 
 export class Log {
@@ -68,7 +67,7 @@ export class Log {
 
   drawNow() {
     this.#scheduled = false;
-    if (this.#follower.follows && this.#size > 2 * WINDOW) this.#size = WINDOW;
+    if (this.#follower.follows) this.#size = WINDOW;
     const branch = this.#conversation.branch().slice(-this.#size);
     const context = this.#context();
     const keys = new Set(branch.map((message) => message.key));

@@ -30,22 +30,23 @@ export class MarkdownView {
     this.element = element;
   }
 
-  /** Draw the text; `final`: nothing will follow, so what is half open is drawn as it is. */
+  /**
+   * Draw the text. `final`: nothing will follow, so what is half open is drawn as it is; and all of it is read
+   * once more, so that in the end it is the same as if it had come at once.
+   */
   draw(text, { final = true } = {}) {
     if (text.includes("\r")) text = text.replace(/\r\n?/g, "\n");
     if (!final && this.#drawFence(text)) return;
     this.#fence = null;
-    if (!text.startsWith(this.#settledText)) this.#start();
+    if (final || !text.startsWith(this.#settledText)) this.#start();
     const rest = text.slice(this.#settledText.length);
     const tokens = lex(final ? rest : mend(rest), this.#links);
     const shown = tokens.filter(isShown);
     shown.forEach((token, index) => this.#drawBlock(this.#settledCount + index, token, tokens.links));
     for (const { node } of this.#blocks.splice(this.#settledCount + shown.length)) node.remove();
-    if (final) this.#define(tokens);
-    else {
-      this.#noteFence(text, tokens);
-      this.#settle(rest, tokens, shown);
-    }
+    if (final) return;
+    this.#noteFence(text, tokens);
+    this.#settle(rest, tokens, shown);
   }
 
   #start() {

@@ -26,12 +26,6 @@ function whyNot({ ready, running }) {
   return !ready ? t("not_connected") : running ? t("busy") : null;
 }
 
-/** How high the message will be, roughly, until it has been laid out: lines of so many characters (conversation.css). */
-function guessHeight(element, text, lineLength, rest) {
-  const lines = text.split("\n").reduce((count, line) => count + 1 + Math.floor(line.length / lineLength), 0);
-  element.style.setProperty("contain-intrinsic-block-size", `auto ${lines * 26 + rest}px`);
-}
-
 /** Copy a code block on a click, and say on the button how it went. */
 async function copyFrom(button, text) {
   const copied = await copyText(text);
@@ -60,7 +54,6 @@ export class UserMessage {
     this.element = el(
       "article", { class: "message is-user", "aria-label": t("you") }, this.#bubble, this.#note, this.#tools,
     );
-    guessHeight(this.element, message.text, 60, 30);
   }
 
   /** Show the message as it is now. False: not all of it; it has to be drawn again soon. */
@@ -144,7 +137,6 @@ export class Answer {
     this.#tools = el("div", { class: "tools" }, ...tools.map((tool) => tool.element), this.#facts);
     const body = [el("p", { class: "by" }, this.#by, time), this.#text, this.#dots, this.#note, this.#given.element, this.#tools];
     this.element = el("article", { class: "message is-answer" }, el("div", { class: "message-body" }, ...body));
-    guessHeight(this.element, message.text, 85, 70);
     this.#text.addEventListener("click", (event) => {
       const button = event.target.closest(".copy-code");
       if (button) copyFrom(button, button.closest(".code").querySelector("code").textContent);

@@ -1,6 +1,6 @@
 // Messages written while an answer is: shown above the box, to be changed or removed, sent in their order,
-// one after each answer. They are kept in this browser, so that a reload loses none; another tab of the same
-// conversation shows the same ones.
+// one after each answer. They are kept in this browser, so that a reload loses none. Other tabs of the same
+// conversation show the same ones; one of the tabs sends them, so that their order is kept.
 
 import { el, icon } from "konstruct/dom";
 import { t } from "konstruct/page";
@@ -16,6 +16,7 @@ export class Queue {
   #rows = new Map();
   #edited = null;
   #isHeld = false;
+  #leads = false;
   #timer;
   #list = el("ol");
   #held;
@@ -32,13 +33,14 @@ export class Queue {
     this.#released = released;
     this.#orphaned = orphaned;
     this.#items = waiting.queue;
-    const send = el("button", { type: "button", class: "link", onclick: () => this.release() }, t("queue_send"));
+    const send = el("button", { type: "button", class: "link", onclick: () => this.sendNow() }, t("queue_send"));
     this.#held = el("p", { class: "queue-held", hidden: true }, t("queue_held"), " ", send);
     const head = el("h2", { class: "queue-head" }, t("queue"));
     this.#element = el("section", { class: "queue", "aria-label": t("queue"), hidden: true }, head, this.#list, this.#held);
     form.before(this.#element);
     waiting.onQueue = () => this.#read();
     this.#draw();
+    this.#lead();
   }
 
   get isEmpty() {
@@ -49,10 +51,10 @@ export class Queue {
     this.#write([...this.#items, { id: uuid(), text, at: Date.now() }]);
   }
 
-  /** The one to be sent next: {id, text}; null while there is none, it is being edited, or all are held. */
+  /** The one to be sent next by this tab: {id, text}; null while there is none, it is being edited, or all are held. */
   get next() {
     const [first] = this.#items;
-    return !first || this.#isHeld || this.#edited?.id === first.id ? null : first;
+    return !first || !this.#leads || this.#isHeld || this.#edited?.id === first.id ? null : first;
   }
 
   drop(id) {
@@ -73,6 +75,7 @@ export class Queue {
     this.#draw();
   }
 
+  /** Hold none any longer: an answer has ended well. */
   release() {
     clearTimeout(this.#timer);
     this.#isHeld = false;
@@ -80,9 +83,36 @@ export class Queue {
     this.#released();
   }
 
+  /** Send them now, and from this tab: a person has asked for it here. */
+  sendNow() {
+    if (!this.#leads) this.#lead({ steal: true });
+    this.release();
+  }
+
+  /** Become the tab that sends: when the one that does is closed, or at once. */
+  #lead({ steal = false } = {}) {
+    // Missing where the page came over plain HTTP: then all tabs send, and the server stores each message once.
+    if (!navigator.locks) {
+      this.#leads = true;
+      return;
+    }
+    const held = navigator.locks.request(this.#waiting.queueName, { steal }, () => {
+      this.#leads = true;
+      this.#released();
+      return new Promise(() => {});
+    });
+    held.catch(() => {
+      // Another tab was asked to.
+      this.#leads = false;
+      this.#lead();
+    });
+  }
+
+  /** Another tab has changed them. */
   #read() {
     this.#items = this.#waiting.queue;
     this.#draw();
+    this.#released();
   }
 
   #write(items) {

@@ -20,7 +20,7 @@ export class Follower {
     // The box changes height with the composer and a phone's keyboard.
     const resized = new ResizeObserver(() => this.keep());
     resized.observe(box);
-    // Messages are laid out as they come near, formulas and colours come late: the end moves.
+    // Formulas come late, and move the end.
     for (const content of box.children) resized.observe(content);
   }
 

@@ -57,6 +57,11 @@ export class Waiting {
     addEventListener("storage", ({ key }) => key === this.#queue && this.onQueue());
   }
 
+  /** The same in all tabs of this conversation, and in no other's. */
+  get queueName() {
+    return this.#queue;
+  }
+
   /** What was written while an answer is: [{id, text, at}] in order. */
   get queue() {
     return read(localStorage, this.#queue) ?? [];
