@@ -1,7 +1,6 @@
 """A worker: procrastinate's, kept going where the database goes away, and looking after dead ones' jobs."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 
@@ -27,6 +26,8 @@ LEAVE_WITHIN = 20.0
 # Between a worker that lost its database and the next: twice as long each time.
 FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
+# A worker that worked for so long begins with the first pause again.
+_LASTING = 60.0
 
 
 async def work(*, concurrency: int, stop: asyncio.Event, ready: Callable[[], None]) -> None:
@@ -35,32 +36,44 @@ async def work(*, concurrency: int, stop: asyncio.Event, ready: Callable[[], Non
     procrastinate's worker ends where the database fails it: a new one takes its place.
     """
     pause = FIRST_PAUSE
-    while not stop.is_set():
-        began = asyncio.get_running_loop().time()
-        try:
-            await _run(concurrency, stop, ready)
-        except (ConnectorException, psycopg.OperationalError) as error:
-            logger.warning("The worker has lost its database (%s)", type(error).__name__)
-        if stop.is_set():
-            return
-        if asyncio.get_running_loop().time() - began > 60:
-            pause = FIRST_PAUSE
-        logger.warning("The worker begins anew in %.1f s", pause)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.create_task(stop.wait(), name="stopping")
+    try:
+        while not stop.is_set():
+            began = loop.time()
+            running = asyncio.create_task(_run(concurrency, ready), name="worker")
+            try:
+                await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                running.cancel()
+                await asyncio.wait({running})
+            if stop.is_set():
+                return
+            if error := running.exception():
+                if not isinstance(error, ConnectorException | psycopg.OperationalError):
+                    raise error
+                logger.warning("The worker has lost its database (%s)", type(error).__name__)
+            if loop.time() - began > _LASTING:
+                pause = FIRST_PAUSE
+            logger.warning("The worker begins anew in %.1f s", pause)
+            await asyncio.wait({stopping}, timeout=pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+    finally:
+        stopping.cancel()
 
 
-async def _run(concurrency: int, stop: asyncio.Event, ready: Callable[[], None]) -> None:
-    """One worker, from its start to its end."""
+async def _run(concurrency: int, ready: Callable[[], None]) -> None:
+    """One worker, until it ends by itself or is cancelled; then its jobs have LEAVE_WITHIN to end."""
     # Django's own, under a name of its own in pg_stat_activity.
     parameters = {**connector_params(), "application_name": APPLICATION}
     # Few idle ones: after the loss of the database each dead one costs the pool a longer pause.
     connector = PsycopgConnector(kwargs=parameters, min_size=1, max_size=concurrency + 2)
     with app.replace_connector(connector) as worker_app:
         async with worker_app.open_async():
-            running = asyncio.create_task(
-                worker_app.run_worker_async(
+            recovering = asyncio.create_task(_recover(), name="recovering")
+            ready()
+            try:
+                await worker_app.run_worker_async(
                     concurrency=concurrency,
                     install_signal_handlers=False,
                     delete_jobs="successful",
@@ -68,21 +81,12 @@ async def _run(concurrency: int, stop: asyncio.Event, ready: Callable[[], None])
                     fetch_job_polling_interval=POLL,
                     update_heartbeat_interval=job_keeping.HEARTBEAT,
                     stalled_worker_timeout=job_keeping.DEAD_AFTER,
-                ),
-                name="worker",
-            )
-            stopping = asyncio.create_task(stop.wait(), name="stopping")
-            recovering = asyncio.create_task(_recover(), name="recovering")
-            ready()
-            try:
-                await asyncio.wait({running, stopping, recovering}, return_when=asyncio.FIRST_COMPLETED)
+                )
             finally:
-                for task in (running, stopping, recovering):
-                    task.cancel()
-                await asyncio.wait({running, stopping, recovering})
-            for task in (running, recovering):
-                if not task.cancelled():
-                    task.result()
+                recovering.cancel()
+                await asyncio.wait({recovering})
+                if not recovering.cancelled():
+                    recovering.result()
 
 
 async def _recover() -> None:

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         leave()
 
     async def _work(self, concurrency: int) -> None:
-        llm.warm()
+        # litellm takes seconds to load: nobody waits for the first job that needs it.
         embedder.warm()
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
