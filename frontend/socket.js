@@ -15,6 +15,9 @@ const PING_EVERY = 25_000;
 const PONG_LIMIT = 10_000;
 // Where there is reason for doubt.
 const SOON = 3_000;
+// After access ended: a new password may have been set in another tab, and this browser is just being given
+// the session's new key.
+const AGAIN = [1_000, 3_000, 9_000, 27_000];
 
 export class Socket {
   #path;
@@ -85,9 +88,15 @@ export class Socket {
       await api("POST", "/token");
     } catch {
       // No, or not to be known now: the page says so already.
-      return;
+      return false;
     }
     if (this.state.reason === "withdrawn") this.#connect();
+    return true;
+  }
+
+  #lookLater([delay, ...later]) {
+    if (!delay || this.state.reason !== "withdrawn") return;
+    this.#timers.again = setTimeout(async () => (await this.#lookAgain()) || this.#lookLater(later), delay);
   }
 
   #set(state) {
@@ -176,8 +185,7 @@ export class Socket {
   #end(reason) {
     this.#drop();
     this.#set({ name: "closed", reason });
-    // A new password was set in another tab: this browser is just being given the session's new key.
-    if (reason === "withdrawn") this.#timers.again = setTimeout(() => this.#lookAgain(), SOON);
+    this.#lookLater(AGAIN);
   }
 
   /** Let go of the present socket and of all that waits for it. */

@@ -6,10 +6,10 @@ const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle
 const full = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short" });
 const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 
-/** "5 minutes ago", "yesterday"; a date, where it is longer than a week ago. */
+/** "now", "5 minutes ago", "yesterday"; a date, where it is longer than a week ago. */
 export function since(date, now = new Date()) {
   const minutes = Math.round((date - now) / 60_000);
-  if (minutes > -1) return ago.format(0, "minute");
+  if (minutes > -1) return ago.format(0, "second");
   if (minutes > -60) return ago.format(minutes, "minute");
   if (minutes > -24 * 60) return ago.format(Math.round(minutes / 60), "hour");
   const days = Math.round(minutes / (24 * 60));

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth import logout, update_session_auth_hash
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.cache import add_never_cache_headers
@@ -58,14 +59,17 @@ def change_password(request: HttpRequest) -> HttpResponse:
         return response
     old_key = request.session.session_key
     try:
-        changed = account.change_password(user_id=user.id, kept_key=old_key, **form.cleaned_data)
+        # In one step with the session's new key: else a request in between would find the old session under
+        # the new password, which Django takes for stolen.
+        with transaction.atomic():
+            changed = account.change_password(user_id=user.id, kept_key=old_key, **form.cleaned_data)
+            update_session_auth_hash(request, changed)
+            if old_key and request.session.session_key:
+                sessions.rename(old_key=old_key, new_key=request.session.session_key)
     except WrongPassword as error:
         form.add_error("present", str(error))
         return _page(request, password=form)
     throttle.clear()
-    update_session_auth_hash(request, changed)
-    if old_key and request.session.session_key:
-        sessions.rename(old_key=old_key, new_key=request.session.session_key)
     messages.success(request, _("Your password is changed. All other sessions have ended."))
     return redirect("account")
 

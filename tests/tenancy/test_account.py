@@ -146,6 +146,20 @@ def test_a_password_needs_the_present_one(browse: Browse, user: User) -> None:
     assert user.check_password(PASSWORD) and is_in(here) and is_in(there)
 
 
+def test_an_answer_to_the_sessions_old_key_does_not_take_the_new_cookie(browse: Browse) -> None:
+    """Another tab of the same browser may ask while the new key is on its way."""
+    here = browse()
+    late = Client()
+    late.cookies["sessionid"] = here.session.session_key
+    here.post("/account/password/", {"present": PASSWORD, "wanted": NEW})
+    answer = late.post("/api/token")
+    assert answer.status_code == 401
+    assert "sessionid" not in answer.cookies
+    assert is_in(here)
+    # Signing out does take it back.
+    assert here.post("/sign-out/").cookies["sessionid"].value == ""
+
+
 @pytest.mark.parametrize("poor", ["short", "password123", ""])
 def test_a_poor_password_is_refused(browse: Browse, user: User, poor: str) -> None:
     html = browse().post("/account/password/", {"present": PASSWORD, "wanted": poor}).content.decode()
