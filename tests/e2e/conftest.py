@@ -10,11 +10,14 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -58,15 +61,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def konstruct() -> Iterator[Running]:
-    """`bin/run` with an empty data folder and the real local model."""
+@contextmanager
+def running(**settings: str) -> Iterator[Running]:
+    """`bin/run` with an empty data folder and these settings; without any, with the real local model."""
     home = Path(tempfile.mkdtemp(prefix="konstruct e2e "))
     port = free_port()
     keep = {k: v for k, v in os.environ.items() if not k.startswith("KONSTRUCT_") and k != "DATABASE_URL"}
     process = subprocess.Popen(
         [str(ROOT / "bin" / "run")],
-        env={**keep, "KONSTRUCT_HOME": str(home), "PORT": str(port)},
+        env={**keep, "KONSTRUCT_HOME": str(home), "PORT": str(port), **settings},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -101,6 +104,29 @@ def konstruct() -> Iterator[Running]:
             reader.join(5)
             process.stdout.close()
             shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def konstruct() -> Iterator[Running]:
+    """`bin/run` with an empty data folder and the real local model."""
+    with running() as konstruct:
+        yield konstruct
+
+
+@pytest.fixture(scope="session")
+def staged() -> Iterator[Running]:
+    """`bin/run` with the fake upstream for a model; `scene` says how its employees answer."""
+    with Upstream() as upstream, running(**answered_by(upstream)) as konstruct:
+        yield konstruct
+
+
+def answered_by(upstream: Upstream) -> dict[str, str]:
+    return {
+        "KONSTRUCT_MODEL": "openai/slow-60",
+        "KONSTRUCT_API_BASE": upstream.url,
+        "KONSTRUCT_API_KEY": "none",
+        "KONSTRUCT_MESSAGES_PER_MINUTE": "0",
+    }
 
 
 # Not for the whole session: playwright's loop runs in this thread for as long as it lives, and the
