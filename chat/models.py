@@ -200,7 +200,7 @@ class SearchEntry(TenantModel):
 
     id = models.BigAutoField(primary_key=True)
     conversation = models.ForeignKey(
-        Conversation, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+        Conversation, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     message = models.OneToOneField(
         Message, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="+"
@@ -218,6 +218,7 @@ class SearchEntry(TenantModel):
                 condition=Q(message__isnull=False),
                 name="words_newest_first",
             ),
+            models.Index(fields=["conversation", "said_at"], name="words_of_a_conversation"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(

@@ -9,15 +9,19 @@ is taken as a beginning, since it may still be being typed.
 
 Conversations whose title matches come first, the one with the latest message first. After them those
 with matching messages: the newest POOL matches are ranked against each other, a better match being worth
-some days of age, then the next POOL, and so on. So a word that is in every message costs no more than a
-rare one, however many messages there are.
+some days of age, then the next POOL, and so on.
+
+So that a search costs about the same however many messages there are, a pool is read in one of two ways:
+a word that is in many messages is looked for from the newest message on, and soon enough found; any other
+through the index, which gives all that has it, and that is not much. PostgreSQL guesses too badly how
+frequent a word is to choose between them; a look at the newest messages tells.
 """
 
 import base64
 import binascii
 import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +39,9 @@ from chat.protocol import ConversationInfo
 MAX_WORDS = 200
 # Matches that are ranked against each other.
 POOL = 300
+# Of so many of the newest messages, this many have to match for a word to count as frequent: where either
+# way costs about the same with a million messages.
+PROBED, FREQUENT = 2000, 30
 # Pools looked through for one page, where the matches of each are in few conversations.
 POOLS_A_PAGE = 4
 HITS = 2
@@ -84,18 +91,23 @@ def find(*, user_id: UUID, words: str, cursor: str | None = None, size: int = PA
     size = bounded(size)
     try:
         with transaction.atomic(), connection.cursor() as database:
-            database.execute("SELECT set_config('statement_timeout', %s, true)", [str(SECONDS * 1000)])
+            database.execute(_BEGIN, [str(round(SECONDS * 1000))])
             query = _query(database, words)
             page: Page[Found] = Page((), None)
             if query:
                 page = _Search(database, user_id, query).page(place, size)
-            database.execute("SELECT set_config('statement_timeout', '0', true)")
+            database.execute(_END)
             return page
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
             raise SearchTooLong(words) from error
         raise
 
+
+# For this transaction: a deadline; and no reading through all that everybody ever said, which the planner
+# takes to for words it has not heard of.
+_BEGIN = "SELECT set_config('statement_timeout', %s, true), set_config('enable_seqscan', 'off', true)"
+_END = "SELECT set_config('statement_timeout', '0', true), set_config('enable_seqscan', 'on', true)"
 
 # --- the words -------------------------------------------------------------------------------------
 
@@ -114,8 +126,10 @@ def _query(database: Any, words: str) -> str:
     if is_typed and len(last) >= SHORTEST_BEGINNING and not re.search(r"(^|\s)or$", head, re.IGNORECASE):
         parts += [_BEGINNING.format(language) for language in _LANGUAGES]
         given |= {"head": head, "beginning": "'" + last.replace("'", "''") + "':*"}
-    database.execute(f"SELECT ({' || '.join(parts)})::text", given)
-    return str(database.fetchone()[0])
+    database.execute(f"SELECT {', '.join(f'({part})::text' for part in parts)}", given)
+    # Each once: most words are the same in all languages.
+    different = [part for part in dict.fromkeys(database.fetchone()) if part]
+    return " | ".join(f"( {part} )" for part in different)
 
 
 # --- places in the results -------------------------------------------------------------------------
@@ -125,13 +139,17 @@ _NOBODY = UUID(int=0)
 
 class _Place(Struct, frozen=True, array_like=True):
     """Where a page begins: among the titles below (`time`, `id`), where these are given; or, with a `pool`,
-    among the messages older than (`pool`, `pool_id`), below (`score`, `id`) of that pool."""
+    among the messages older than (`pool`, `pool_id`), below (`score`, `id`) of that pool.
+
+    began: when the first page was asked for; what was said since is not looked at.
+    """
 
     time: datetime | None = None
     id: UUID = _NOBODY
     pool: datetime | None = None
     pool_id: UUID = _NOBODY
     score: float | None = None
+    began: datetime | None = None
 
 
 def _written(place: _Place) -> str:
@@ -144,34 +162,63 @@ def _read(cursor: str) -> _Place:
         place = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=_Place)
     except (ValueError, binascii.Error) as error:
         raise InvalidCursor(cursor) from error
-    if any(time is not None and time.utcoffset() is None for time in (place.time, place.pool)):
+    if any(time is not None and time.utcoffset() is None for time in (place.time, place.pool, place.began)):
         raise InvalidCursor(cursor)
     return place
 
 
 # --- the search ------------------------------------------------------------------------------------
 
+# The marks say whose and of what the words are, so no other condition may tempt the planner.
 _TITLES = """
-SELECT c.id, c.updated_at FROM chat_searchentry e JOIN chat_conversation c ON c.id = e.conversation_id
-WHERE e.message_id IS NULL AND e.user_id = %(user)s AND e.words @@ (%(mark)s::tsquery && %(query)s::tsquery)
-  AND c.deleted_at IS NULL
+WITH found AS MATERIALIZED (
+    SELECT conversation_id FROM chat_searchentry WHERE words @@ (%(mark)s::tsquery && %(query)s::tsquery)
+)
+SELECT c.id, c.updated_at FROM found JOIN chat_conversation c ON c.id = found.conversation_id
+WHERE c.deleted_at IS NULL
   AND (%(time)s::timestamptz IS NULL OR (c.updated_at, c.id) < (%(time)s, %(id)s))
 ORDER BY c.updated_at DESC, c.id DESC LIMIT %(limit)s
 """
 
-_POOL = """
+_NEWEST_FIRST = """
+SELECT conversation_id, message_id, said_at, words FROM chat_searchentry
+WHERE message_id IS NOT NULL AND user_id = %(user)s AND (said_at, message_id) < (%(pool)s, %(pool_id)s)
+ORDER BY said_at DESC, message_id DESC
+"""
+_PROBE = f"""
+SELECT count(*) FROM ({_NEWEST_FIRST} LIMIT %(probed)s) newest WHERE words @@ %(query)s::tsquery
+"""
+# OFFSET 0 keeps the condition out of the subquery, which is read only as far as is needed.
+_POOL_BY_TIME = f"""
 SELECT conversation_id, message_id, said_at, ts_rank(words, %(query)s::tsquery, 1)
-FROM chat_searchentry
-WHERE message_id IS NOT NULL AND user_id = %(user)s
-  AND words @@ (%(mark)s::tsquery && %(query)s::tsquery) AND (said_at, message_id) < (%(pool)s, %(pool_id)s)
+FROM ({_NEWEST_FIRST} OFFSET 0) newest WHERE words @@ %(query)s::tsquery
 ORDER BY said_at DESC, message_id DESC LIMIT %(limit)s
 """
+_POOL_BY_WORDS = """
+WITH found AS MATERIALIZED (
+    SELECT conversation_id, message_id, said_at FROM chat_searchentry
+    WHERE words @@ (%(mark)s::tsquery && %(query)s::tsquery)
+), pool AS MATERIALIZED (
+    SELECT conversation_id, message_id, said_at FROM found
+    WHERE (said_at, message_id) < (%(pool)s, %(pool_id)s)
+    ORDER BY said_at DESC, message_id DESC LIMIT %(limit)s
+)
+SELECT p.conversation_id, p.message_id, p.said_at, ts_rank(e.words, %(query)s::tsquery, 1)
+FROM pool p JOIN chat_searchentry e ON e.message_id = p.message_id
+ORDER BY p.said_at DESC, p.message_id DESC
+"""
 
-# Of these conversations, those that earlier pages gave: for their title, or for a newer message.
+# Of these conversations, those that are given already: for their title, or for a newer message.
 _GIVEN = """
-SELECT DISTINCT conversation_id FROM chat_searchentry
-WHERE conversation_id = ANY(%(ids)s) AND words @@ %(query)s::tsquery
-  AND (message_id IS NULL OR (%(again)s AND (said_at, message_id) >= (%(pool)s, %(pool_id)s)))
+SELECT id FROM unnest(%(ids)s::uuid[]) AS c(id)
+WHERE EXISTS (SELECT FROM (
+    SELECT words FROM chat_searchentry WHERE conversation_id = c.id AND message_id IS NULL OFFSET 0
+) title WHERE words @@ %(query)s::tsquery)
+OR (%(again)s AND EXISTS (SELECT FROM (
+    SELECT words FROM chat_searchentry WHERE conversation_id = c.id AND message_id IS NOT NULL
+      AND said_at <= %(began)s AND said_at >= %(pool)s AND (said_at, message_id) >= (%(pool)s, %(pool_id)s)
+    OFFSET 0
+) newer WHERE words @@ %(query)s::tsquery))
 """
 
 # U+E000 and U+E001 are nobody's characters; where a text has them nevertheless, they are taken out.
@@ -217,6 +264,8 @@ class _Search:
         self._database = database
         self._user_id = user_id
         self._query = query
+        # Whether the words are in many messages, once that is known.
+        self._is_frequent: bool | None = None
 
     def page(self, place: _Place, size: int) -> Page[Found]:
         matches: list[_Match] = []
@@ -245,20 +294,27 @@ class _Search:
         if len(rows) > size:
             return matches, _Place(time=rows[size - 1][1], id=rows[size - 1][0])
         # What is said from now on shifts nothing.
-        return matches, _Place(pool=timezone.now() + timedelta(seconds=1))
+        now = timezone.now()
+        return matches, _Place(pool=now, pool_id=_NOBODY, began=now)
 
     def _messages(self, place: _Place, size: int) -> tuple[list[_Match], _Place | None]:
         """Conversations of one pool; where the search goes on, None if nowhere."""
         assert place.pool is not None
         bounds = {"pool": place.pool, "pool_id": place.pool_id}
-        rows = self._rows(_POOL, mark=self._mark("said"), limit=POOL, **bounds)
+        if self._is_frequent is None:
+            ((found,),) = self._rows(_PROBE, probed=PROBED, **bounds)
+            self._is_frequent = found >= FREQUENT
+        pool = _POOL_BY_TIME if self._is_frequent else _POOL_BY_WORDS
+        rows = self._rows(pool, mark=self._mark("said"), limit=POOL, **bounds)
         best: dict[UUID, list[tuple[float, UUID]]] = {}
         for conversation_id, message_id, said_at, rank in rows:
             score = said_at.timestamp() / 86_400 + DAYS_A_RANK * rank
             best.setdefault(conversation_id, []).append((score, message_id))
         # Above the first pool there is nothing but what was said since.
         again = bool(place.pool_id.int)
-        given = {row[0] for row in self._rows(_GIVEN, ids=list(best), again=again, **bounds)}
+        given = {
+            row[0] for row in self._rows(_GIVEN, ids=list(best), again=again, began=place.began, **bounds)
+        }
         present = set(Conversation.objects.filter(id__in=best.keys() - given).values_list("id", flat=True))
         ranked = []
         for conversation_id in present:
@@ -275,7 +331,7 @@ class _Search:
         if len(rows) < POOL:
             return ranked, None
         _, message_id, said_at, _ = rows[-1]
-        return ranked, _Place(pool=said_at, pool_id=message_id)
+        return ranked, _Place(pool=said_at, pool_id=message_id, began=place.began)
 
     def _shown(self, matches: list[_Match]) -> tuple[Found, ...]:
         conversations = Conversation.objects.in_bulk([match.conversation_id for match in matches])

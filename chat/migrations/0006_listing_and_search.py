@@ -130,6 +130,7 @@ class Migration(migrations.Migration):
             name="conversation",
             field=models.ForeignKey(
                 db_constraint=False,
+                db_index=False,
                 on_delete=django.db.models.deletion.DO_NOTHING,
                 related_name="+",
                 to="chat.conversation",
@@ -171,6 +172,10 @@ class Migration(migrations.Migration):
                 fields=["user_id", "-said_at", "-message"],
                 name="words_newest_first",
             ),
+        ),
+        migrations.AddIndex(
+            model_name="searchentry",
+            index=models.Index(fields=["conversation", "said_at"], name="words_of_a_conversation"),
         ),
         migrations.AddConstraint(
             model_name="searchentry",

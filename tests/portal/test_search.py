@@ -85,7 +85,11 @@ def test_words_stems_phrases_and_beginnings(here: Place, words: str, expected: s
         assert set(titles(find(here, words))) == expected
 
 
-def test_titles_come_first_then_the_better_and_the_newer(here: Place) -> None:
+@pytest.mark.parametrize("frequent", [0, 10**9])
+def test_titles_come_first_then_the_better_and_the_newer(
+    here: Place, monkeypatch: pytest.MonkeyPatch, frequent: int
+) -> None:
+    monkeypatch.setattr(search, "FREQUENT", frequent)
     with inside(here.workspace):
         begin(here, "Walnut cake", "How long does it bake?")
         begin(here, "often", "walnut walnut walnut walnut")
@@ -131,11 +135,14 @@ def test_another_title_is_found_instead(here: Place) -> None:
         assert titles(find(here, "medlar")) == ["Medlar"]
 
 
+@pytest.mark.parametrize("frequent", [0, 10**9])
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
 def test_pages_hold_each_conversation_once_across_pools(
-    here: Place, monkeypatch: pytest.MonkeyPatch, size: int
+    here: Place, monkeypatch: pytest.MonkeyPatch, size: int, frequent: int
 ) -> None:
+    """In both ways of reading a pool: from the newest message on, and through the index."""
     monkeypatch.setattr(search, "POOL", 5)
+    monkeypatch.setattr(search, "FREQUENT", frequent)
     with inside(here.workspace):
         for number in range(4):
             begin(here, f"Quince {number}", "quince", "quince", "quince")
@@ -165,7 +172,7 @@ def test_a_cursor_of_nobody_is_refused(here: Place, cursor: str) -> None:
 
 
 def test_a_search_has_a_deadline(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "_POOL", "SELECT pg_sleep(20), %(pool)s, %(pool_id)s")
+    monkeypatch.setattr(search, "_PROBE", "SELECT count(*) FROM pg_sleep(20)")
     monkeypatch.setattr(search, "SECONDS", 0.05)
     with inside(here.workspace):
         with pytest.raises(SearchTooLong):
