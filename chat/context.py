@@ -8,7 +8,7 @@ from agents.employees import Employee
 from chat.answers import Settled
 from chat.branch import kept_text
 from chat.inbound import InboundMessage
-from chat.prompting import Given, recall_budget, window_budget
+from chat.prompting import Given, window_budget
 from chat.recalling import Question, Recall, Recalls
 from chat.records import Begun
 from konstruct.tenancy.door import WorkspaceRef
@@ -76,9 +76,7 @@ class Context:
         if self._recall is None or self._recall.agent_id != employee.id:
             self.close()
             self._recall = self._recalls.start(again, employee.id)
-        found = await self._recalls.outcome(
-            self._recall, again, employee=employee, budget=recall_budget(employee)
-        )
+        found = await self._recalls.outcome(self._recall, again, employee)
         return Given(self._window, found.memories, found.ms, found.late)
 
     def outgrown(self, begun: Begun, settled: Settled) -> UUID | None:

@@ -1,6 +1,5 @@
 """From a turn that has begun, and what it is given beside the message, to what the runner is asked."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from django.conf import settings
@@ -23,12 +22,12 @@ from memory.window import Window
 PROMPT_BUDGET = 24_000
 LOCAL_PROMPT_BUDGET = 800
 LOCAL_MAX_TOKENS = 512
-# Of these, what was said in the conversation, and what is recalled: together with a summary they leave
-# room for the employee's own texts and the message.
+# Of these, what was said in the conversation. The rest is for the employee's own texts, a summary, what is
+# recalled, and the message.
 WINDOW_BUDGET = 12_000
 LOCAL_WINDOW_BUDGET = 400
-RECALL_BUDGET = 1_500
-LOCAL_RECALL_BUDGET = 200
+# Of a memory, in characters; an exchange begins with what the person said.
+LOCAL_SNIPPET_CHARS = 320
 
 
 class Given(Struct, frozen=True):
@@ -63,11 +62,6 @@ def window_budget(employee: Employee) -> int:
     return LOCAL_WINDOW_BUDGET if is_local(employee) else WINDOW_BUDGET
 
 
-def recall_budget(employee: Employee) -> int:
-    """Tokens of recalled memories that this employee is shown at most."""
-    return LOCAL_RECALL_BUDGET if is_local(employee) else RECALL_BUDGET
-
-
 def run_request(
     *,
     begun: Begun,
@@ -91,7 +85,7 @@ def run_request(
         message=begun.text,
         window=[PromptMessage(line.role, line.text) for line in given.window.lines(window_budget(employee))],
         summary=given.window.summary,
-        snippets=_snippets(given.memories, inbound.thread_id),
+        snippets=[_snippet(one, inbound.thread_id, local=local) for one in given.memories],
         snippets_last=local,
         budget=LOCAL_PROMPT_BUDGET if local else PROMPT_BUDGET,
     )
@@ -106,11 +100,12 @@ def run_request(
     return Prompted(request, held, given.recall_ms, given.recall_late)
 
 
-def _snippets(memories: Sequence[Recalled], conversation_id: UUID) -> list[Snippet]:
-    return [
-        Snippet(one.text, timezone.localtime(one.said_at).date(), _source(one, conversation_id), one.id)
-        for one in memories
-    ]
+def _snippet(memory: Recalled, conversation_id: UUID, *, local: bool) -> Snippet:
+    text = memory.text
+    if local and len(text) > LOCAL_SNIPPET_CHARS:
+        text = text[:LOCAL_SNIPPET_CHARS].rsplit(maxsplit=1)[0] + " …"
+    said_on = timezone.localtime(memory.said_at).date()
+    return Snippet(text, said_on, _source(memory, conversation_id), memory.id)
 
 
 def _source(memory: Recalled, conversation_id: UUID) -> str:

@@ -19,6 +19,7 @@ from konstruct.tenancy.door import WorkspaceRef, in_workspace
 from memory.errors import EmbedderChanged, EmbeddingError
 from memory.models import Kind
 from memory.recall import recall
+from memory.sameness import telling_words
 from memory.values import Recalled, Vector
 
 logger = logging.getLogger(__name__)
@@ -28,9 +29,12 @@ RECALL_SECONDS = 0.25
 # After which the database gives up on one: nobody waits for it any more, and it holds a thread of the door.
 STATEMENT_SECONDS = 1.0
 EMBEDDING_SECONDS = 2.0
+# At most so many memories, of so many tokens together.
 LIMIT = 8
-# Of what was said before, in the direction of the query; the message itself has 1.
-WEIGHT_OF_BEFORE = 0.3
+BUDGET = 1_500
+# Of what was said before, in the direction of the query, where the message itself has 1: by how many telling
+# words that has, none, one or more. "And on Fridays?" says little by itself.
+WEIGHTS_OF_BEFORE = (1.0, 0.6, 0.3)
 LOG_EVERY = 60.0
 
 EXPECTED = (DatabaseError, EmbeddingError, EmbedderChanged, AgentError, OSError, TimeoutError)
@@ -80,24 +84,22 @@ class Recalls:
         self._told: Counter[str] = Counter()
         self._told_at = -math.inf
 
-    def start(
-        self, question: Question, agent_id: UUID, *, sees_shared: bool = True, budget: int = 1_500
-    ) -> Recall:
-        """Begin to recall. What the employee may see, and how much (tokens), is guessed: see `outcome`."""
-        work = self._recall(question, agent_id, sees_shared, budget)
+    def start(self, question: Question, agent_id: UUID, *, sees_shared: bool = True) -> Recall:
+        """Begin to recall. That the employee may see what is shared is a guess: see `outcome`."""
+        work = self._recall(question, agent_id, sees_shared)
         task = asyncio.get_running_loop().create_task(work, name="recall")
         task.add_done_callback(_look_at)
         return Recall(question, agent_id, task)
 
-    async def outcome(self, first: Recall, question: Question, *, employee: Employee, budget: int) -> Outcome:
+    async def outcome(self, first: Recall, question: Question, employee: Employee) -> Outcome:
         """What `first` found, waiting up to RECALL_SECONDS; asked again where the `question` turned out to
         be another in a way that matters. The turn has begun: all is known."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + RECALL_SECONDS
-        sees_shared = getattr(employee, "sees_shared", True)
+        sees_shared = employee.sees_shared
         found = await self._wait(first, deadline)
         if found is not None and _asked_wrongly(first.question, question, found, sees_shared):
-            second = self.start(question, employee.id, sees_shared=sees_shared, budget=budget)
+            second = self.start(question, employee.id, sees_shared=sees_shared)
             found = await self._wait(second, deadline)
         ms = round((loop.time() - first.started) * 1000)
         self.counted["late" if found is None else "in time"] += 1
@@ -137,25 +139,22 @@ class Recalls:
             logger.warning("Answers went without what is remembered: %s", dict(self._told))
             self._told.clear()
 
-    async def _recall(
-        self, question: Question, agent_id: UUID, sees_shared: bool, budget: int
-    ) -> list[Recalled]:
+    async def _recall(self, question: Question, agent_id: UUID, sees_shared: bool) -> list[Recalled]:
         workspace = question.workspace
         embedder = await embedding.embedder_of(workspace)
         vector = await _direction(question, embedder)
         try:
-            return await self._query(question, agent_id, sees_shared, budget, embedder, vector)
+            return await self._query(question, agent_id, sees_shared, embedder, vector)
         except EmbedderChanged as changed:
             embedding.note_change(workspace, changed)
             vector = await _direction(question, changed.embedder)
-            return await self._query(question, agent_id, sees_shared, budget, changed.embedder, vector)
+            return await self._query(question, agent_id, sees_shared, changed.embedder, vector)
 
     async def _query(
         self,
         question: Question,
         agent_id: UUID,
         sees_shared: bool,
-        budget: int,
         embedder: str,
         vector: Vector,
     ) -> list[Recalled]:
@@ -168,7 +167,6 @@ class Recalls:
                 question=question,
                 agent_id=agent_id,
                 sees_shared=sees_shared,
-                budget=budget,
                 embedder=embedder,
                 vector=vector,
             ),
@@ -198,7 +196,8 @@ async def _direction(question: Question, embedder: str) -> list[float]:
     message, *before = await embedding.embed(texts, name=embedder, timeout=EMBEDDING_SECONDS)
     if not before:
         return list(message)
-    mixed = [a + WEIGHT_OF_BEFORE * b for a, b in zip(message, before[0], strict=True)]
+    weight = WEIGHTS_OF_BEFORE[min(len(telling_words(question.text)), len(WEIGHTS_OF_BEFORE) - 1)]
+    mixed = [a + weight * b for a, b in zip(message, before[0], strict=True)]
     length = math.sqrt(sum(a * a for a in mixed))
     return [a / length for a in mixed] if length else list(message)
 
@@ -208,7 +207,6 @@ def _bounded_recall(
     question: Question,
     agent_id: UUID,
     sees_shared: bool,
-    budget: int,
     embedder: str,
     vector: Vector,
 ) -> list[Recalled]:
@@ -223,7 +221,7 @@ def _bounded_recall(
             sees_shared=sees_shared,
             exclude_messages=tuple(question.exclude),
             limit=LIMIT,
-            budget_tokens=budget,
+            budget_tokens=BUDGET,
             now=timezone.now(),
         )
 

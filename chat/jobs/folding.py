@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from msgspec import Struct
 
 from agents import summarising
@@ -137,6 +138,7 @@ def _model(employee: Employee) -> str:
     return "" if is_local(employee) else employee.models[0]
 
 
+@transaction.atomic
 def _keep(*, conversation_id: UUID, upto_id: UUID, text: str) -> bool:
     # Locked, so that a conversation deleted meanwhile leaves no summary behind.
     if not Conversation.objects.select_for_update().filter(id=conversation_id).exists():

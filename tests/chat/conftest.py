@@ -108,6 +108,14 @@ def server(_run_server: RunServer) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def alone(_run_server: RunServer) -> Iterator[Server]:
+    """A server of one process, with what that has at hand."""
+    with_server = _run_server(KONSTRUCT_PROCESSES="1")
+    yield with_server
+    with_server.__exit__()
+
+
+@pytest.fixture(scope="session")
 def strict(_run_server: RunServer) -> Iterator[Server]:
     """A server with little patience: short deadlines, three messages a minute, two sockets a user."""
     with_server = _run_server(

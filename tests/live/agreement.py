@@ -23,7 +23,9 @@ def told(frames: list[Frame]) -> dict[str, dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {}
     for frame in frames:
         if frame["type"] == "done":
-            known.setdefault(frame["message_id"], {}).update(text=frame["text"], status=frame["status"])
+            known.setdefault(frame["message_id"], {}).update(
+                text=frame["text"], status=frame["status"], memories=frame.get("memories", [])
+            )
         elif frame["type"] == "message":
             known.setdefault(frame["message_id"], {}).update(text=frame["text"], role=frame["role"])
         elif frame["type"] == "saved":

@@ -174,6 +174,10 @@ class Backstage:
         where = {"slug": seat.person.place.slug, "conversation": seat.conversation}
         return list(self._call("summaries", **where))
 
+    def drop_other_jobs(self, seat: Seat) -> None:
+        """Delete all waiting jobs but those of this conversation: what other tests have left."""
+        self._call("drop_other_jobs", conversation=seat.conversation)
+
     def model_calls(self, seat: Seat) -> list[dict[str, Any]]:
         """What the ledger says of the conversation, oldest first."""
         where = {"slug": seat.person.place.slug, "conversation": seat.conversation}

@@ -208,7 +208,7 @@ def switch_memory(*, slug: str, user_id: str, off: bool, agent: str | None, conv
 def hold_memories(*, slug: str) -> None:
     global _holder
     with _in(slug):
-        _holder = connection.copy(alias="holder")
+        _holder = connection.copy()
     _holder.set_tenant(get_workspace(slug=slug))
     _holder.set_autocommit(False)
     with _holder.cursor() as cursor:
@@ -255,3 +255,11 @@ def summaries(*, slug: str, conversation: str) -> list[dict[str, Any]]:
 def model_calls(*, slug: str, conversation: str) -> list[dict[str, Any]]:
     with _in(slug):
         return list(ModelCall.objects.filter(conversation_id=conversation).order_by("created_at").values())
+
+
+def drop_other_jobs(*, conversation: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM procrastinate_jobs WHERE args->>'conversation_id' IS DISTINCT FROM %s",
+            [conversation],
+        )

@@ -23,6 +23,10 @@ def is_id_or_null(value: Any) -> bool:
     return value is None or is_id(value)
 
 
+def are_ids(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(is_id, value))
+
+
 def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -83,7 +87,7 @@ FRAMES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
     "chunk": ({"text": is_text, "message_id": is_id, "offset": is_count}, {}),
     "done": (
         {"text": is_text, "conversation_id": is_id, "message_id": is_id, "status": STATUSES.__contains__},
-        {"usage": is_usage, "finish_reason": is_text},
+        {"usage": is_usage, "finish_reason": is_text, "memories": are_ids},
     ),
     "conversation": ({"conversation_id": is_id}, {"title": is_text}),
     "feedback": ({"message_id": is_id, "value": {"up", "down", None}.__contains__}, {"comment": is_text}),
