@@ -1,13 +1,12 @@
 """The jobs that fill the long memory: what they store, what they leave, and what they survive."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from django.db import transaction
-from django_tenants.utils import tenant_context
 from pytest_django.fixtures import Settings
 
 from agents import llm
@@ -27,6 +26,11 @@ from memory.models import Forgotten, Kind, Memory, MemoryOff
 from tests.jobs.conftest import Places, defer, idle, rows, until, working
 from tests.upstream import Upstream
 
+# What litellm's own classes warn of, at the first call of the process, whichever test that is in.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.* is using the `ReadOnly` qualifier:UserWarning"),
+]
 PEANUTS = "I am allergic to peanuts. What is for lunch?"
 ALLERGIC = "The user is allergic to peanuts."
 
@@ -99,17 +103,22 @@ def upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture(autouse=True)
-def _models(upstream: Upstream, settings: Settings, places: Places) -> Iterator[None]:
+async def _models(upstream: Upstream, settings: Settings, places: Places) -> AsyncIterator[None]:
     upstream.reset()
     settings.KONSTRUCT_MODEL = "openai/distiller"
     settings.KONSTRUCT_API_BASE = upstream.url
     settings.KONSTRUCT_API_KEY = ""
     settings.KONSTRUCT_MEMORY_MODEL = ""
     yield
+    # Connections end with the test, as its event loop does.
+    await llm.close()
     for workspace in places:
-        with tenant_context(workspace):
-            for model in (Memory, MemoryOff, Forgotten):
-                model.objects.all().delete()
+        await in_workspace(workspace, _forget_everything)
+
+
+def _forget_everything() -> None:
+    for model in (Memory, MemoryOff, Forgotten):
+        model.objects.all().delete()
 
 
 TalkOf = Callable[..., Awaitable[Talk]]
