@@ -17,6 +17,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -101,8 +102,11 @@ class MemoryAdmin(TenantModelAdmin):
         if not self.allows(request):
             # Django would ask after this, and there may be no workspace to count in.
             raise PermissionDenied
-        more = {"title": _("Memory"), "counts": self._counts(), "may_read": self.may_read(request)}
-        return super().changelist_view(request, {**more, **(extra_context or {})})
+        context = {"title": _("Memory"), "counts": self._counts(), **(extra_context or {})}
+        if self.may_read(request):
+            return super().changelist_view(request, context)
+        context |= {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(request, "admin/memory/numbers.html", context)
 
     def _counts(self) -> dict[str, Any]:
         """How much each employee remembers, as a table; employees with most of it first."""
