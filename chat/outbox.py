@@ -1,22 +1,51 @@
 """All that leaves one socket, in order, by one sender. No Django here.
 
 Frames go out as they are pushed; followed answers are read past their cursors, the first token at
-once and then at most one chunk each PACE seconds. The sending task exists only while there is
-something to send or to follow, so an idle socket costs none.
+once and then at most one chunk each PACE seconds, fewer and larger ones where the event loop is late.
+The sending task exists only while there is something to send or to follow, so an idle socket costs none.
 """
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from chat.protocol import Chunk, ServerFrame, encode, with_ref
+from chat.protocol import ServerFrame, encode, with_ref
 from chat.stream import Answer, Cursor
 
 logger = logging.getLogger(__name__)
 
 PACE = 0.03
+# The pace of a loop that cannot keep up: a chunk costs about as much to send as a token to read, so with
+# half as many chunks it keeps up with a third more, and nobody sees a tenth of a second.
+SLOWEST_PACE = 0.1
+# How late (seconds) the loop's own work may make a chunk before the pace slows down, and by how much then.
+_ON_TIME = 0.01
+_SLOWING = 2.0
+# Answers an outbox remembers to have been given.
+_HEARD = 64
+
+
+class Pace:
+    """How long sockets of this process wait between two chunks: by how late the event loop is.
+
+    Late is what lies between the moment a socket is due or its answer grows and its turn to send.
+    """
+
+    __slots__ = ("_late", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = PACE
+        self._late = 0.0
+
+    def note(self, late: float) -> None:
+        """One socket's turn came so many seconds late."""
+        self._late += (late - self._late) / 32
+        beyond = self._late - _ON_TIME
+        self.seconds = PACE if beyond <= 0 else min(PACE + _SLOWING * beyond, SLOWEST_PACE)
+
+
+pace = Pace()
 
 
 class Outbox:
@@ -24,17 +53,21 @@ class Outbox:
 
     def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
         self._send = send
-        self._frames: deque[ServerFrame] = deque()
+        # Lists, since a deque is 760 bytes when it is empty, and idle sockets are many.
+        self._frames: list[ServerFrame] = []
         self._cursors: list[Cursor] = []
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._flushed: asyncio.Future[None] | None = None
         self._awaits_growth = False
+        # When what ends the wait happened, or is to happen (the loop's time).
+        self._since = 0.0
         self._closed = False
         # The answer that `ready` named as active: this socket follows it only once it says `resume`.
         self.resumes: UUID | None = None
         # The latest answers it was given, whether they run or have ended.
-        self._heard: deque[UUID] = deque(maxlen=64)
+        self._heard: list[UUID] = []
 
     def push(self, frame: ServerFrame) -> None:
         """Send this frame as soon as those before it are out."""
@@ -54,6 +87,7 @@ class Outbox:
         self._cursors = [c for c in self._cursors if c.answer is not answer]
         self._cursors.append(Cursor(answer, offset, ref))
         self._heard.append(answer.message_id)
+        del self._heard[:-_HEARD]
         answer.listen(self, self._grown)
         self._stir()
 
@@ -83,8 +117,20 @@ class Outbox:
     # --- the sender -------------------------------------------------------------------------------
 
     def _grown(self) -> None:
-        if self._awaits_growth:
+        if any(cursor.ended for cursor in self._cursors):
+            # The last chunk keeps to no pace.
+            self._since = 0.0
             self._rouse()
+        elif self._awaits_growth:
+            self._awaits_growth = False
+            loop = asyncio.get_running_loop()
+            self._since = now = loop.time()
+            due = min((cursor.not_before for cursor in self._cursors if cursor.pending), default=now)
+            if due <= now:
+                self._rouse()
+            else:
+                self._since = due
+                self._timer = loop.call_at(due, self._rouse)
 
     def _stir(self) -> None:
         if self._task is None:
@@ -113,7 +159,7 @@ class Outbox:
         while self._frames or self._cursors:
             while self._frames:
                 await self._send(encode(self._frames[0]))
-                self._frames.popleft()
+                del self._frames[0]
             if self._flushed is not None and not self._flushed.done():
                 self._flushed.set_result(None)
             due = await self._advance(loop.time())
@@ -131,10 +177,8 @@ class Outbox:
             if cursor not in self._cursors:
                 continue
             if cursor.pending and (cursor.not_before <= now or cursor.ended):
-                offset, text = cursor.take()
-                cursor.not_before = now + PACE
-                frame = Chunk(text=text, message_id=cursor.answer.message_id, offset=offset, ref=cursor.ref)
-                await self._send(encode(frame))
+                cursor.not_before = now + pace.seconds
+                await self._send(cursor.take())
                 if cursor not in self._cursors:
                     continue
             if cursor.pending:
@@ -152,11 +196,17 @@ class Outbox:
             return
         self._wake = loop.create_future()
         self._awaits_growth = due is None
-        timer = loop.call_at(due, self._rouse) if due is not None else None
+        self._since = due or 0.0
+        if due is not None:
+            self._timer = loop.call_at(due, self._rouse)
         try:
             await self._wake
         finally:
             self._wake = None
             self._awaits_growth = False
-            if timer is not None:
-                timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        # Not where a frame was pushed, before its time.
+        if self._since and (late := loop.time() - self._since) >= 0:
+            pace.note(late)

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from uuid import UUID
 
-from chat.protocol import ServerFrame
+from chat.protocol import Chunk, ServerFrame, encode
 
 
 class Answer:
@@ -18,7 +18,18 @@ class Answer:
     behind: a copy of one that is written elsewhere, so a follower may know more of it already.
     """
 
-    __slots__ = ("_listeners", "_pieces", "_starts", "behind", "length", "message_id", "terminal")
+    __slots__ = (
+        "_encoded",
+        "_encoded_from",
+        "_encoded_to",
+        "_listeners",
+        "_pieces",
+        "_starts",
+        "behind",
+        "length",
+        "message_id",
+        "terminal",
+    )
 
     def __init__(self, message_id: UUID, *, behind: bool = False) -> None:
         self.message_id = message_id
@@ -29,6 +40,9 @@ class Answer:
         self._pieces: list[str] = []
         self._starts: list[int] = []
         self._listeners: dict[object, Callable[[], None]] = {}
+        # The chunk that was encoded last: whoever stands at the same place gets the same.
+        self._encoded = ""
+        self._encoded_from = self._encoded_to = -1
 
     def append(self, text: str) -> None:
         """Add text at the end and tell the followers. Empty text is nothing."""
@@ -55,6 +69,16 @@ class Answer:
         tail = self._pieces[index:]
         tail[0] = tail[0][offset - self._starts[index] :]
         return tail[0] if len(tail) == 1 else "".join(tail)
+
+    def chunk(self, offset: int, ref: str | None = None) -> str:
+        """The encoded frame with all text from `offset` on, which must be some."""
+        if ref is not None:
+            frame = Chunk(text=self.read(offset), message_id=self.message_id, offset=offset, ref=ref)
+            return encode(frame)
+        if (offset, self.length) != (self._encoded_from, self._encoded_to):
+            self._encoded = encode(Chunk(text=self.read(offset), message_id=self.message_id, offset=offset))
+            self._encoded_from, self._encoded_to = offset, self.length
+        return self._encoded
 
     @property
     def text(self) -> str:
@@ -91,11 +115,10 @@ class Cursor:
         self.ref = ref
         self.not_before = 0.0
 
-    def take(self) -> tuple[int, str]:
-        """The offset and all text that lies past it; the cursor moves to the end."""
-        offset, text = self.offset, self.answer.read(self.offset)
-        self.offset = offset + len(text)
-        return offset, text
+    def take(self) -> str:
+        """The encoded frame with all text past the offset; the cursor moves to the end."""
+        offset, self.offset = self.offset, self.answer.length
+        return self.answer.chunk(offset, self.ref)
 
     @property
     def pending(self) -> bool:
