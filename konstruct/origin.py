@@ -1,6 +1,6 @@
 """Which pages may open a socket: those of the very host they open it on (PROTOCOL.md, Handshake)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,14 +18,20 @@ class SameOrigin:
         self.application = application
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        headers = dict(scope["headers"])
-        host = headers.get(b"host", b"").decode("latin1")
-        origin = headers.get(b"origin")
-        if is_allowed_host(host) and (origin is None or is_same_origin(origin.decode("latin1"), host)):
+        # Nothing but what is passed on may be held here, for as long as the socket is open.
+        if may_connect(scope["headers"]):
             await self.application(scope, receive, send)
             return
         await receive()
         await send({"type": "websocket.close", "code": 1008})
+
+
+def may_connect(raw: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request with these headers may open a socket."""
+    headers = dict(raw)
+    host = headers.get(b"host", b"").decode("latin1")
+    origin = headers.get(b"origin")
+    return is_allowed_host(host) and (origin is None or is_same_origin(origin.decode("latin1"), host))
 
 
 def is_allowed_host(host: str) -> bool:
