@@ -6,8 +6,6 @@ import asyncio
 import logging
 from typing import Any, ClassVar
 
-from channels.generic.websocket import AsyncWebsocketConsumer
-
 from chat import protocol
 from chat.hub import Beginning, Ending
 from chat.limits import RateLimit
@@ -15,6 +13,7 @@ from chat.outbox import Outbox
 from chat.presence import concerns
 from chat.process import the_process
 from chat.protocol import AUTH_SECONDS, MAX_FRAME_BYTES, Close, Code, Error, ProtocolError
+from chat.socket import Socket
 from konstruct.tenancy.door import in_shared
 from konstruct.tenancy.sockets import Identity, NotAuthenticated, identify
 
@@ -34,12 +33,10 @@ class Refusal(Exception):
         self.sentence = sentence
 
 
-class PortalConsumer(AsyncWebsocketConsumer):
+class PortalConsumer(Socket):
     """One socket. `identity` is None until the handshake is done."""
 
     identity: Identity | None = None
-    # Sockets hear of what they are about from the process; a channel each would cost a task each.
-    channel_layer_alias = "none"
     # What a client may say once it is in, and the methods that do it.
     _handlers: ClassVar[dict[type, Any]] = {}
 
@@ -137,6 +134,7 @@ class PortalConsumer(AsyncWebsocketConsumer):
                 return
             self.identity = identity
             self.auth_timer.cancel()
+            self.forget_request()
 
     async def _find(self, identity: Identity) -> Any:
         """What the socket is about, read for this user. Raises Refusal."""
