@@ -1,4 +1,4 @@
-"""The socket of a user's list of conversations (PROTOCOL.md, The list): it tells what changes, whoever
+"""The socket of a user's list of conversations (docs/architecture.md, "The list"): it tells what changes, whoever
 changes it: another tab, another device, a channel, a job. Thin: no ORM, no litellm.
 """
 
