@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-import httpx
 import psycopg
-import redis
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from msgspec import Struct, structs
@@ -43,6 +41,8 @@ def check_database() -> Check:
 def check_layer() -> Check:
     if not settings.REDIS_URL:
         return Check(True, "One process: the channel layer is inside it.")
+    import redis  # not at the start of every command of manage.py
+
     try:
         with redis.Redis.from_url(
             settings.REDIS_URL, socket_timeout=DEADLINE, socket_connect_timeout=DEADLINE
@@ -57,6 +57,8 @@ def check_model() -> Check:
     """Whether the default model's server answers; a hosted provider is not asked."""
     if not settings.KONSTRUCT_API_BASE:
         return Check(True, "The model is hosted: not checked.")
+    import httpx  # not at the start of every command of manage.py
+
     headers = {"Authorization": f"Bearer {settings.KONSTRUCT_API_KEY}"} if settings.KONSTRUCT_API_KEY else {}
     url = settings.KONSTRUCT_API_BASE.rstrip("/") + "/models"
     try:
