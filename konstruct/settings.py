@@ -60,8 +60,8 @@ class Environment(BaseSettings):
     KONSTRUCT_IDLE_TIMEOUT: Annotated[float, Field(gt=0)] = 30
     KONSTRUCT_TURN_TIMEOUT: Annotated[float, Field(gt=0)] = 180
     KONSTRUCT_DATABASE_THREADS: Annotated[int, Field(ge=1, le=64)] = 8
-    # 0: as many as there are cores, up to MOST_PROCESSES; one, where the embedded model needs the cores.
-    KONSTRUCT_PROCESSES: Annotated[int, Field(ge=0, le=64)] = 0
+    # 0: as many as there are cores, up to MOST_PROCESSES.
+    KONSTRUCT_PROCESSES: Annotated[int, Field(ge=0, le=64)] = 1
 
     def __init__(self, **values: Any) -> None:
         hosts = os.environ.get("KONSTRUCT_ALLOWED_HOSTS", "")
@@ -86,8 +86,6 @@ class Environment(BaseSettings):
         """How many server processes share the address."""
         if self.KONSTRUCT_PROCESSES:
             return self.KONSTRUCT_PROCESSES
-        if self.uses_embedded_model:
-            return 1
         return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, MOST_PROCESSES)
 
     def database(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Several server processes behind one port (`manage.py serve --processes N`), with their own valkey."""
 
 import asyncio
+import contextlib
 import signal
 from collections import Counter
 
@@ -17,7 +18,13 @@ CONNECTIONS = 60
 
 def workers(server: Server) -> list[psutil.Process]:
     """The processes that serve, without their parent and the valkey between them."""
-    return [p for p in psutil.Process(server.pid).children() if "--fd" in p.cmdline()]
+    found = []
+    for process in psutil.Process(server.pid).children():
+        # One that was killed a moment ago is still listed.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "--fd" in process.cmdline():
+                found.append(process)
+    return found
 
 
 def sockets_of(process: psutil.Process, port: int) -> int:
