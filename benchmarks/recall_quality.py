@@ -93,6 +93,8 @@ def ways(memories: Sequence[Remembered]) -> dict[str, Find]:
     for memory, vector in zip(memories, embed_local([m.text for m in memories]), strict=True):
         # All of one day: recency is not what is compared here.
         row = Memory.objects.create(
+            # Among equals the database chooses by id: always the same.
+            id=uuid.UUID(int=memory.id),
             user_id=user,
             agent_id=agent,
             kind=Kind(memory.kind),

@@ -6,6 +6,7 @@ Figures here are chosen by `benchmarks.recall_quality`; docs/benchmarks.md has w
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -35,7 +36,7 @@ BYTES_A_TOKEN = 4
 
 
 class Candidate(Struct, frozen=True):
-    """A memory found for a question.
+    """A memory found for a question, and near enough to it or sharing enough of its words.
 
     similarity: cosine, None without a vector. coverage: the part of the question's words it holds, 0 to 1.
     point: its vector as PostgreSQL sends a halfvec, or None.
@@ -44,7 +45,6 @@ class Candidate(Struct, frozen=True):
     id: UUID
     text: str
     kind: str
-    said_at: datetime
     confirmed_at: datetime
     conversation_id: UUID | None
     message_id: UUID | None
@@ -57,36 +57,35 @@ class Candidate(Struct, frozen=True):
 def choose(
     candidates: Sequence[Candidate],
     *,
-    threshold: float,
     limit: int,
     budget_tokens: int,
     now: datetime,
 ) -> list[Recalled]:
     """The best of the candidates, best first: relevant, recent, unlike each other, within the budget."""
-    bearing = [c for c in candidates if _bears(c, threshold)]
-    scores = [_score(c, now) for c in bearing]
-    alike = _likeness(bearing)
+    scores = [_score(candidate, now) for candidate in candidates]
+    points = _points(candidates)
     chosen: list[Recalled] = []
     # How alike each one is to what was chosen so far, at most.
-    nearest = [0.0] * len(bearing)
-    left = set(range(len(bearing)))
+    nearest = [0.0] * len(candidates)
+    left = set(range(len(candidates)))
     # Of equals, a fact before the exchange it comes from; then as they were found.
-    order = [(candidate.kind == Kind.FACT, -place) for place, candidate in enumerate(bearing)]
+    order = [(candidate.kind == Kind.FACT, -place) for place, candidate in enumerate(candidates)]
     while left and len(chosen) < limit:
         best = max(left, key=lambda i: (scores[i] * (1 - SAMENESS_COST * nearest[i]), order[i]))
         left.discard(best)
         if nearest[best] >= REPETITION and any(
-            say_the_same(bearing[best].text, each.text) for each in chosen
+            say_the_same(candidates[best].text, each.text) for each in chosen
         ):
             continue
-        text = shortened(bearing[best].text)
+        text = shortened(candidates[best].text)
         cost = tokens(text)
         if cost > budget_tokens:
             continue
         budget_tokens -= cost
-        chosen.append(_recalled(bearing[best], text, scores[best]))
+        chosen.append(_recalled(candidates[best], text, scores[best]))
+        alike = _likeness(candidates, points, to=best)
         for i in left:
-            nearest[i] = max(nearest[i], alike[best][i])
+            nearest[i] = max(nearest[i], alike[i])
     return chosen
 
 
@@ -103,28 +102,31 @@ def shortened(text: str) -> str:
     return f"{cut.rsplit(maxsplit=1)[0] if ' ' in cut else cut} …"
 
 
-def _bears(candidate: Candidate, threshold: float) -> bool:
-    near = candidate.similarity is not None and candidate.similarity >= threshold
-    return near or candidate.coverage >= LEAST_COVERAGE
-
-
 def _score(candidate: Candidate, now: datetime) -> float:
     relevance = max(candidate.similarity or 0.0, 0.0) + WORDS_WEIGHT * candidate.coverage
     days = max((now - candidate.confirmed_at).total_seconds(), 0.0) / 86400
     return relevance * (1 - RECENCY_SHARE * (1 - math.exp2(-days / HALF_LIFE_DAYS)))
 
 
-def _likeness(candidates: Sequence[Candidate]) -> list[list[float]]:
+def _points(candidates: Sequence[Candidate]) -> np.ndarray[Any, Any]:
+    """Their vectors, a row each; zeros where there is none."""
     points = np.zeros((len(candidates), DIMENSIONS), dtype=np.float32)
     for place, candidate in enumerate(candidates):
         if candidate.point is not None:
             # pgvector's halfvec_send: two numbers of 16 bits (dimensions, unused), then big-endian halves.
             points[place] = np.frombuffer(candidate.point, dtype=">f2", offset=4)
-    alike: list[list[float]] = np.clip(points @ points.T, 0.0, 1.0).tolist()
-    for i, one in enumerate(candidates):
-        for j, other in enumerate(candidates):
-            if one.message_id is not None and one.message_id == other.message_id:
-                alike[i][j] = max(alike[i][j], SAME_MESSAGE)
+    return points
+
+
+def _likeness(candidates: Sequence[Candidate], points: np.ndarray[Any, Any], to: int) -> list[float]:
+    """How alike each one is to the one at `to`, 0 to 1."""
+    # One row at a time: for all at once the linear algebra library starts threads, which spin.
+    alike: list[float] = np.clip(points @ points[to], 0.0, 1.0).tolist()
+    message_id = candidates[to].message_id
+    if message_id is not None:
+        for place, candidate in enumerate(candidates):
+            if candidate.message_id == message_id:
+                alike[place] = max(alike[place], SAME_MESSAGE)
     return alike
 
 

@@ -16,7 +16,7 @@ from django.db import connection
 from konstruct.tenancy.isolation import current_schema
 from memory.embedder import threshold
 from memory.errors import EmbedderChanged
-from memory.ranking import Candidate, choose
+from memory.ranking import LEAST_COVERAGE, Candidate, choose
 from memory.sameness import telling_words
 from memory.values import Recalled, Vector
 
@@ -59,6 +59,7 @@ def recall(
         "scope": _scope(user_id, agent_id, sees_shared),
         "sees_shared": sees_shared,
         "excluded": list(exclude_messages),
+        "threshold": threshold(embedder),
         "exact": EXACT,
         "candidates": _CANDIDATES + 2 * len(exclude_messages),
     }
@@ -71,9 +72,7 @@ def recall(
     if many:
         rows = _fetch(_INDEXED, parameters)
     candidates = [Candidate(*row[3:]) for row in rows if row[3] is not None]
-    return choose(
-        candidates, threshold=threshold(embedder), limit=limit, budget_tokens=budget_tokens, now=now
-    )
+    return choose(candidates, limit=limit, budget_tokens=budget_tokens, now=now)
 
 
 def _fetch(statements: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -112,20 +111,24 @@ EXISTS (
     WHERE user_id = %(user)s AND (agent_id = %(agent)s OR conversation_id = %(conversation)s)
 )
 """
-# Each branch is a range of the index "vectors_of_a_user".
-_MINE = """
-    SELECT memory_id, embedding FROM memory_memoryvector
-    WHERE embedder = %(embedder)s AND user_id = %(user)s AND agent_id = %(agent)s
-  UNION ALL
-    SELECT memory_id, embedding FROM memory_memoryvector
-    WHERE embedder = %(embedder)s AND user_id = %(user)s AND agent_id IS NULL
-  UNION ALL
-    SELECT memory_id, embedding FROM memory_memoryvector
-    WHERE %(sees_shared)s AND embedder = %(embedder)s AND user_id IS NULL AND agent_id = %(agent)s
-  UNION ALL
-    SELECT memory_id, embedding FROM memory_memoryvector
-    WHERE %(sees_shared)s AND embedder = %(embedder)s AND user_id IS NULL AND agent_id IS NULL
-"""
+
+
+def _of_mine(columns: str, condition: str) -> str:
+    """The vectors to search; each branch is a range of the index "vectors_of_a_user"."""
+    mine = f"SELECT {columns} FROM memory_memoryvector WHERE {condition} AND user_id = %(user)s"
+    shared = (
+        f"SELECT {columns} FROM memory_memoryvector WHERE {condition} AND %(sees_shared)s AND user_id IS NULL"
+    )
+    return " UNION ALL ".join(
+        f"{whose} AND {which}"
+        for whose in (mine, shared)
+        for which in ("agent_id = %(agent)s", "agent_id IS NULL")
+    )
+
+
+_MINE = _of_mine("memory_id, embedding", "embedder = %(embedder)s")
+# Without the embedder, so that the index alone tells. While a workspace moves, it is twice as many.
+_COUNTED = _of_mine("user_id", "true")
 _TERMS = """
 SELECT word, plainto_tsquery('english', word) || plainto_tsquery('spanish', word) AS query
 FROM unnest(%(words)s::text[]) word
@@ -155,26 +158,28 @@ hits AS (
 ), found AS (
     SELECT id FROM worded UNION SELECT memory_id FROM near
 )
-SELECT state.*, m.id, m.text, m.kind, m.said_at, m.confirmed_at, m.conversation_id, m.message_id,
-    m.user_id IS NULL, 1 - (v.embedding <=> %(vector)s::halfvec), coalesce(w.coverage, 0),
-    halfvec_send(v.embedding)
+SELECT state.*, m.id, m.text, m.kind, m.confirmed_at, m.conversation_id, m.message_id, m.user_id IS NULL,
+    1 - (v.embedding <=> %(vector)s::halfvec), coalesce(w.coverage, 0), halfvec_send(v.embedding)
 FROM state LEFT JOIN (
     memory_memory m JOIN found USING (id)
     LEFT JOIN worded w USING (id)
     LEFT JOIN memory_memoryvector v ON v.memory_id = m.id AND v.embedder = %(embedder)s
 ) ON m.superseded_at IS NULL AND (m.message_id IS NULL OR m.message_id <> ALL(%(excluded)s::uuid[]))
+    AND (1 - (v.embedding <=> %(vector)s::halfvec) >= %(threshold)s OR w.coverage >= {LEAST_COVERAGE})
 """
 _EXACT = f"""
 {_SETTINGS}
-WITH looked_at AS MATERIALIZED (
-    SELECT memory_id, embedding <=> %(vector)s::halfvec AS distance FROM ({_MINE} LIMIT %(exact)s + 1) mine
-), size AS (
-    SELECT count(*) AS size FROM looked_at
+WITH size AS MATERIALIZED (
+    SELECT count(*) AS size FROM ({_COUNTED} LIMIT %(exact)s + 1) counted
 ), state AS MATERIALIZED (
     SELECT {_OFF} AS off, (SELECT embedder FROM memory_memorypolicy WHERE id = 1) AS embedder,
         (SELECT size > %(exact)s FROM size) AS many
 ), near AS (
-    SELECT memory_id FROM looked_at WHERE distance IS NOT NULL ORDER BY distance LIMIT %(candidates)s
+    SELECT memory_id FROM (
+        SELECT memory_id, embedding <=> %(vector)s::halfvec AS distance FROM ({_MINE}) mine
+        WHERE NOT (SELECT off OR many FROM state)
+    ) looked_at
+    WHERE distance IS NOT NULL ORDER BY distance LIMIT %(candidates)s
 ), terms AS MATERIALIZED (
     {_TERMS} WHERE NOT (SELECT off OR many FROM state)
 ), {_FOUND}
@@ -202,13 +207,13 @@ WITH size AS (
     SELECT lexeme, frequency
     FROM pg_stats, unnest(most_common_elems::text::text[], most_common_elem_freqs) AS e (lexeme, frequency)
     WHERE schemaname = current_schema() AND tablename = 'memory_memory' AND attname = 'words'
-), weighed AS (
-    SELECT word, query, coalesce((
-        SELECT sum(frequency) FROM common WHERE lexeme = ANY(
-            tsvector_to_array(to_tsvector('english', word) || to_tsvector('spanish', word))
-        )
-    ), 0) AS frequency
+), asked AS MATERIALIZED (
+    SELECT word, query,
+        unnest(tsvector_to_array(to_tsvector('english', word) || to_tsvector('spanish', word))) AS lexeme
     FROM ({_TERMS}) all_terms
+), weighed AS MATERIALIZED (
+    SELECT word, query, coalesce(sum(frequency), 0) AS frequency
+    FROM asked LEFT JOIN common USING (lexeme) GROUP BY word, query
 ), terms AS MATERIALIZED (
     SELECT word, query FROM (
         SELECT word, query, sum(frequency) OVER (ORDER BY frequency, word) AS together FROM weighed
