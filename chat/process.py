@@ -118,6 +118,8 @@ class Process:
             self.listeners.tell(Shelf(heard.schema_name, heard.user_id), Listed(conversation=heard.item))
         elif isinstance(heard, news.ConversationGone):
             self.hub.ends(room, Close.NO_CONVERSATION)
+            gone = self.contexts.hot.drop_conversation(heard.schema_name, heard.conversation_id)
+            self._spawn(gone, "window-gone")
             self.listeners.tell(
                 Shelf(heard.schema_name, heard.user_id), Gone(conversation_id=heard.conversation_id)
             )

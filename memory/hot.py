@@ -27,6 +27,7 @@ EXPIRES = 3600
 MAX_ELEMENTS = 600
 # Seconds. A turn waits for a window no longer than PostgreSQL would take on a bad day.
 DEADLINE = 0.1
+SCAN_DEADLINE = 10.0
 AGAIN_AFTER = 1.0
 
 UNREACHABLE = (RedisError, OSError, asyncio.TimeoutError)
@@ -55,6 +56,9 @@ class Hot(Protocol):
 
     async def drop(self, key: Key) -> None:
         """Nothing is there any more."""
+
+    async def drop_conversation(self, schema_name: str, conversation_id: UUID) -> None:
+        """Nothing of this conversation is there any more, with whichever employee."""
 
     async def close(self) -> None: ...
 
@@ -86,6 +90,11 @@ class InProcess:
 
     async def drop(self, key: Key) -> None:
         self._forget(key)
+
+    async def drop_conversation(self, schema_name: str, conversation_id: UUID) -> None:
+        for key in [one for one in self._windows if one.conversation_id == conversation_id]:
+            if key.schema_name == schema_name:
+                self._forget(key)
 
     async def close(self) -> None:
         self._windows.clear()
@@ -143,6 +152,18 @@ class InRedis:
 
     async def drop(self, key: Key) -> None:
         await self._write(key, ("delete", _name(key)))
+
+    async def drop_conversation(self, schema_name: str, conversation_id: UUID) -> None:
+        if self._is_away:
+            return
+        pattern = f"konstruct:window:{schema_name}:*:{conversation_id}"
+        try:
+            async with asyncio.timeout(SCAN_DEADLINE):
+                async for name in self._redis.scan_iter(match=pattern, count=1000):
+                    await self._redis.delete(name)
+        except UNREACHABLE as error:
+            # What is left expires.
+            self._gone(error)
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -71,6 +71,17 @@ async def test_each_workspace_employee_user_and_conversation_has_its_own(store: 
         assert await store.read(Key(**changed)) is None
 
 
+async def test_a_conversation_that_is_gone_leaves_none_with_any_employee(store: Hot) -> None:
+    mine = key()
+    same = {name: getattr(mine, name) for name in ("user_id", "conversation_id")}
+    other, strangers = key(**same), [key(), key(schema_name="ws_globex", **same)]
+    for one in (mine, other, *strangers):
+        await store.replace(one, Window(branch("a", "b")))
+    await store.drop_conversation("ws_acme", mine.conversation_id)
+    there = [await store.read(one) is not None for one in (mine, other, *strangers)]
+    assert there == [False, False, True, True]
+
+
 async def test_in_the_process_the_least_recently_used_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hot, "MAX_WINDOWS", 2)
     store, keys = InProcess(), [key(), key(), key()]
