@@ -55,9 +55,11 @@ def direct(stage: Stage) -> Iterator[Target]:
 
 @contextmanager
 def konstruct_daphne(stage: Stage) -> Iterator[Target]:
-    """What `bin/run` starts."""
+    """What `bin/run` starts, in one process: the figures are about what one costs."""
     with _konstruct(
-        "konstruct-daphne", stage, lambda port: ["manage.py", "serve", "--port", str(port)]
+        "konstruct-daphne",
+        stage,
+        lambda port: ["manage.py", "serve", "--processes", "1", "--port", str(port)],
     ) as target:
         yield target
 
