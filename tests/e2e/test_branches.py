@@ -3,22 +3,12 @@
 The model is the fake upstream, which says the question back word by word: quick, and known in advance.
 """
 
-import json
-import os
 import re
-import shutil
-import signal
-import subprocess
-import tempfile
-import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.e2e.conftest import ROOT, START_SECONDS, Running, free_port, open_conversation, sign_in
-from tests.upstream import Upstream
+from tests.e2e.conftest import Running, open_conversation, sign_in
 
 # Remembers the sockets, so that a test can cut them; loses frames of the types in `window.lost`.
 SOCKETS = """
@@ -36,55 +26,9 @@ CUT = "() => window.sockets.forEach((socket) => socket.close())"
 
 
 @pytest.fixture(scope="module")
-def konstruct() -> Iterator[Running]:
-    """`bin/run` as in conftest, with the fake upstream for a model."""
-    home, port = Path(tempfile.mkdtemp(prefix="konstruct e2e ")), free_port()
-    keep = {k: v for k, v in os.environ.items() if not k.startswith("KONSTRUCT_") and k != "DATABASE_URL"}
-    with Upstream() as upstream:
-        settings = {
-            "KONSTRUCT_HOME": str(home),
-            "PORT": str(port),
-            "KONSTRUCT_MODEL": "openai/slow-60",
-            "KONSTRUCT_API_BASE": upstream.url,
-            "KONSTRUCT_API_KEY": "none",
-        }
-        process = subprocess.Popen(
-            [str(ROOT / "bin" / "run")],
-            env={**keep, **settings},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        output: list[str] = []
-        ready = threading.Event()
-
-        def read() -> None:
-            assert process.stdout is not None
-            for line in process.stdout:
-                output.append(line)
-                if "Ctrl-C" in line:
-                    ready.set()
-            ready.set()
-
-        reader = threading.Thread(target=read, daemon=True)
-        reader.start()
-        try:
-            assert ready.wait(START_SECONDS) and process.poll() is None, "".join(output)
-            accounts = json.loads((home / "first-sign-in.json").read_text())
-            yield Running(f"http://127.0.0.1:{port}", home, accounts, output)
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(20)
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                reader.join(5)
-                assert process.stdout is not None
-                process.stdout.close()
-                shutil.rmtree(home, ignore_errors=True)
+def konstruct(staged: Running) -> Running:
+    """With the fake upstream for a model."""
+    return staged
 
 
 def messages(page: Page) -> Locator:

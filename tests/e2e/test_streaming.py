@@ -284,19 +284,21 @@ def test_older_messages_leave_what_is_read_in_its_place(
     expect(page.get_by_text(f"Answer {LONG - 1}", exact=True)).to_be_visible()
     count = messages(page).count()
     held: list[Route] = []
-    page.route("**/messages?cursor=*", lambda route: held.append(route))
-    page.evaluate("document.getElementById('scroll').scrollTop = 400")
-    page.wait_for_timeout(500)
-    assert held, "older messages were not asked for"
+    older = re.compile(r"/messages\?.*cursor=")
+    page.route(older, lambda route: held.append(route))
+    with page.expect_request(older):
+        page.evaluate("document.getElementById('scroll').scrollTop = 400")
     before = page.evaluate(
         """() => {
-            window.read = document.elementFromPoint(700, 400).closest("p, li, td, pre, h1, h2, blockquote");
+            window.read = document.elementFromPoint(700, 400).closest(".block > *, article");
             return window.read.getBoundingClientRect().top;
         }"""
     )
-    held.pop().continue_()
+    assert len(held) == 1
+    held[0].continue_()
     expect(messages(page)).not_to_have_count(count)
-    page.wait_for_timeout(300)
+    # Two frames: what comes late has come.
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert abs(page.evaluate("window.read.getBoundingClientRect().top") - before) < 3
 
 
