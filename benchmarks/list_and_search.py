@@ -80,7 +80,10 @@ def build(conversations: int) -> UUID:
         fill(database, user_id, conversations)
         fill(database, colleague, max(1, conversations // 10))
         database.execute("SET maintenance_work_mem = '512MB'")
-        database.execute("CREATE INDEX words_of_a_workspace ON chat_searchentry USING gin (words)")
+        database.execute(
+            "CREATE INDEX words_of_a_workspace ON chat_searchentry USING gin (words)"
+            " WHERE message_id IS NOT NULL"
+        )
         database.execute("ANALYZE chat_searchentry")
         database.execute("ANALYZE chat_conversation")
         database.execute("ANALYZE chat_message")

@@ -212,7 +212,9 @@ class SearchEntry(TenantModel):
     class Meta(TenantModel.Meta):
         abstract = False
         indexes: ClassVar = [
-            GinIndex(fields=["words"], name="words_of_a_workspace"),
+            # Two: the beginning of a word is looked up in all that the index has, and titles are few.
+            GinIndex(fields=["words"], condition=Q(message__isnull=False), name="words_of_a_workspace"),
+            GinIndex(fields=["words"], condition=Q(message=None), name="words_of_titles"),
             models.Index(
                 fields=["user_id", "-said_at", "-message"],
                 condition=Q(message__isnull=False),

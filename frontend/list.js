@@ -95,13 +95,9 @@ export function patchConversation(id, changes) {
   apply((state) => state.patch(id, changes));
 }
 
-/** What is known of a conversation; null if nothing is. */
-export function listed(id) {
-  return main.get(id) ?? archive.get(id);
-}
-
-/** Called with a conversation whenever something is told of it. */
 const watchers = [];
+
+/** Have `watcher(item)` called whenever something is told of a conversation. */
 export function watchList(watcher) {
   watchers.push(watcher);
 }

@@ -23,10 +23,6 @@ export class ListState {
     return [...pinned, ...all.filter((item) => !item.pinned_at).sort(byTime)];
   }
 
-  get(id) {
-    return this.#items.get(id) ?? null;
-  }
-
   /** Begin anew with the first page; what was known beyond it is fetched again when it is looked for. */
   reset(page) {
     this.#items = new Map();

@@ -3,7 +3,7 @@
 import { startList } from "konstruct/list";
 import { forgetAll } from "konstruct/waiting";
 
-export { leaveDeleted, listed, patchConversation, watchList } from "konstruct/list";
+export { leaveDeleted, patchConversation, watchList } from "konstruct/list";
 
 function startDrawer() {
   const side = document.getElementById("side");

@@ -163,7 +163,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="searchentry",
-            index=django.contrib.postgres.indexes.GinIndex(fields=["words"], name="words_of_a_workspace"),
+            index=django.contrib.postgres.indexes.GinIndex(
+                condition=models.Q(("message__isnull", False)), fields=["words"], name="words_of_a_workspace"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="searchentry",
+            index=django.contrib.postgres.indexes.GinIndex(
+                condition=models.Q(("message", None)), fields=["words"], name="words_of_titles"
+            ),
         ),
         migrations.AddIndex(
             model_name="searchentry",
