@@ -292,6 +292,13 @@ async def stamped(answer: Answer, count: str, rate: str) -> None:
     await paced(answer, int(count), float(rate), encode)
 
 
+@model("echo-<tokens a second>", r"echo-(\d+)")
+async def paced_echo(answer: Answer, rate: str) -> None:
+    """The last user message, word by word, at that speed."""
+    words = re.findall(r"\S+\s*|\s+", answer.prompt)
+    await paced(answer, len(words), float(rate), lambda i: (words[i], answer.encode(words[i])))
+
+
 @model("slow-<ms before each token>", r"slow-(\d+)")
 async def slow(answer: Answer, milliseconds: str) -> None:
     for word in re.findall(r"\S+\s*", answer.prompt):

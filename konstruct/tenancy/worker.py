@@ -47,12 +47,12 @@ async def work(*, concurrency: int, stop: asyncio.Event, ready: Callable[[], Non
             finally:
                 running.cancel()
                 await asyncio.wait({running})
-            if stop.is_set():
-                return
-            if error := running.exception():
+            if not running.cancelled() and (error := running.exception()):
                 if not isinstance(error, ConnectorException | psycopg.OperationalError):
                     raise error
                 logger.warning("The worker has lost its database (%s)", type(error).__name__)
+            if stop.is_set():
+                return
             if loop.time() - began > _LASTING:
                 pause = FIRST_PAUSE
             logger.warning("The worker begins anew in %.1f s", pause)
@@ -68,25 +68,29 @@ async def _run(concurrency: int, ready: Callable[[], None]) -> None:
     parameters = {**connector_params(), "application_name": APPLICATION}
     # Few idle ones: after the loss of the database each dead one costs the pool a longer pause.
     connector = PsycopgConnector(kwargs=parameters, min_size=1, max_size=concurrency + 2)
+    recovering = None
     with app.replace_connector(connector) as worker_app:
-        async with worker_app.open_async():
+        try:
+            await connector.open_async()
             recovering = asyncio.create_task(_recover(), name="recovering")
             ready()
-            try:
-                await worker_app.run_worker_async(
-                    concurrency=concurrency,
-                    install_signal_handlers=False,
-                    delete_jobs="successful",
-                    shutdown_graceful_timeout=LEAVE_WITHIN,
-                    fetch_job_polling_interval=POLL,
-                    update_heartbeat_interval=job_keeping.HEARTBEAT,
-                    stalled_worker_timeout=job_keeping.DEAD_AFTER,
-                )
-            finally:
+            await worker_app.run_worker_async(
+                concurrency=concurrency,
+                install_signal_handlers=False,
+                delete_jobs="successful",
+                shutdown_graceful_timeout=LEAVE_WITHIN,
+                fetch_job_polling_interval=POLL,
+                update_heartbeat_interval=job_keeping.HEARTBEAT,
+                stalled_worker_timeout=job_keeping.DEAD_AFTER,
+            )
+        finally:
+            if recovering is not None:
                 recovering.cancel()
                 await asyncio.wait({recovering})
-                if not recovering.cancelled():
-                    recovering.result()
+            # Also where it was cancelled before it was open: the pool's own tasks would outlive all others.
+            await connector.close_async()
+    if recovering.done() and not recovering.cancelled():
+        recovering.result()
 
 
 async def _recover() -> None:

@@ -1,5 +1,6 @@
 """How a job runs: in its workspace, with what caused it, in order; held, tried again, given up."""
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Iterator
@@ -368,3 +369,21 @@ async def test_a_worker_outlives_the_loss_of_all_its_connections(places: Places)
                 return any(what == str(number) for what, _ in done)
 
             await until(is_done)
+
+
+async def test_a_worker_told_to_end_while_it_waits_for_its_database_ends(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = {"host": "/nowhere", "dbname": "none"}
+    monkeypatch.setattr(worker, "connector_params", lambda: nowhere)
+    stop, ready = asyncio.Event(), asyncio.Event()
+    before = asyncio.all_tasks()
+    work = asyncio.create_task(worker.work(concurrency=1, stop=stop, ready=ready.set))
+
+    async def tries() -> bool:
+        return len(asyncio.all_tasks() - before) > 3
+
+    await until(tries)
+    stop.set()
+    await work
+    assert not ready.is_set() and asyncio.all_tasks() == before
