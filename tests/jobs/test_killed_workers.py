@@ -121,7 +121,7 @@ class Watch:
     def until(self, condition: Callable[[], bool], deadline: float) -> None:
         while not condition():
             assert time.monotonic() < deadline, f"{self.done} done; what is left: {self.all(_JOBS)}"
-            time.sleep(0.02)
+            time.sleep(0.05)
 
 
 @pytest.fixture
