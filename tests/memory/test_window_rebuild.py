@@ -23,6 +23,7 @@ from chat.records import Begun
 from konstruct.tenancy.door import WorkspaceRef
 from memory import summaries
 from memory.hot import InProcess
+from memory.models import Summary
 from memory.window import Window
 from tests.conftest import MakeUser
 
@@ -64,6 +65,7 @@ class Talk:
         # One at hand may still stand on an earlier summary, and then says more word for word.
         if window.base_id == rebuilt.base_id:
             assert window == rebuilt
+        assert rebuilt.base_id == nearest_summary(begun.parent_id)
         assert window.whole and window.summary == (f"up to {window.base_id}" if window.base_id else "")
         assert [one.text for one in window.lines(10**9)] == plain(begun.parent_id, window)
         status = self.chance.choice(STATUSES)
@@ -98,6 +100,12 @@ class NoRecalls:
     """Nothing is recalled here."""
 
     def start(self, *_: Any) -> None: ...
+
+
+def nearest_summary(leaf_id: UUID | None) -> UUID | None:
+    while leaf_id is not None and not Summary.objects.filter(upto_id=leaf_id).exists():
+        leaf_id = Message.objects.get(id=leaf_id).parent_id
+    return leaf_id
 
 
 def plain(leaf_id: UUID | None, window: Window) -> list[str]:
