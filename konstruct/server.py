@@ -87,7 +87,7 @@ class Server(DaphneServer):
         inbox = Inbox()
         scope.setdefault("asgi", {"version": "3.0"})
         running = self.application(scope=scope, receive=inbox.get, send=partial(self.handle_reply, protocol))
-        task = asyncio.get_event_loop().create_task(running)
+        task = asyncio.get_event_loop().create_task(running, name="application")
         self.connections[protocol]["application_instance"] = task
         task.add_done_callback(partial(self._application_ended, protocol))
         return inbox

@@ -54,7 +54,7 @@ async def settled(server: Server) -> dict[str, int]:
     async with asyncio.timeout(20):
         while True:
             found = await asyncio.to_thread(tasks, server)
-            if not {"turn", "outbox", "generation", "checkpoints", "closing"} & found.keys():
+            if not {"turn", "outbox", "generation", "checkpoints", "closing", "application"} & found.keys():
                 return found
             await asyncio.sleep(0.2)
 
@@ -164,7 +164,7 @@ async def test_a_stalled_reader_beside_fifty_healthy_ones(
             f"{_three(beside)} ms; the healthy ones' ends lie within {max(ends) - min(ends):.2f} s; memory "
             f"+{grown:.1f} MiB; the stalled one's {len(pieces)} chunks are up to {max(pieces)} characters"
         )
-        assert max(pieces) > len(text) / 4, "it was not stalled"
+        assert max(pieces) > len(text) / 8, "it was not stalled"
         assert percentile(beside, 0.5) < 1.5 * percentile(alone, 0.5) + 0.01
         assert percentile(beside, 0.95) < 2 * percentile(alone, 0.95) + 0.03
         assert max(ends) - min(ends) < 1.0
