@@ -1,5 +1,5 @@
-"""The socket of a user's list of conversations (docs/architecture.md, "The list"): it tells what changes, whoever
-changes it: another tab, another device, a channel, a job. Thin: no ORM, no litellm.
+"""The socket of a user's list of conversations (docs/architecture.md, "The list"): it tells what changes,
+whoever changes it: another tab, another device, a channel, a job. Thin: no ORM, no litellm.
 """
 
 from typing import Any, ClassVar

@@ -360,6 +360,7 @@ def _fragments(marked: str) -> Iterable[Fragment]:
     return (Fragment(text, bool(number % 2)) for number, text in enumerate(pieces) if text)
 
 
+_ENDS = " \t\n.!?…*`"
 # Markdown's signs say nothing in a line of plain text.
 _SIGNS = re.compile(r"[*`#|~]+|\s+")
 
@@ -369,5 +370,6 @@ def _snippet(part: str, begin: str, end: str) -> Iterable[Fragment]:
     if not plain.lstrip().startswith(begin.lstrip()[:6]):
         yield Fragment("… ", False)
     yield from _fragments(_SIGNS.sub(" ", part).strip())
-    if not plain.rstrip().endswith(end.rstrip()[-6:]):
+    # A headline leaves out what ends a sentence.
+    if not plain.rstrip(_ENDS).endswith(end.rstrip(_ENDS)[-6:]):
         yield Fragment(" …", False)

@@ -14,6 +14,8 @@ export async function jumpTo(id, { conversation, log, follower, path, isBeside, 
     await api("POST", `${path}/select`, { body: { message_id: id } });
     await selected();
   }
+  // At the end only the newest messages are kept in the page.
+  follower.letGo();
   const isHere = () => conversation.branch().some((message) => message.id === id);
   while (!isHere() && (await older()));
   const message = conversation.find(id);

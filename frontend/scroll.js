@@ -55,6 +55,11 @@ export class Follower {
     this.#box.scrollTo({ top: this.#box.scrollHeight, behavior: smooth && !calm ? "smooth" : "instant" });
   }
 
+  /** Stay where the reader is, whatever is written at the end. */
+  letGo() {
+    this.#follows = false;
+  }
+
   /** Bring the element to the middle of what is seen, and stay there. */
   show(element) {
     element.scrollIntoView({ block: "center" });
