@@ -100,7 +100,12 @@ def test_titles_come_first_then_the_better_and_the_newer(
 
 def test_hits_are_marked_in_their_surroundings(here: Place) -> None:
     with inside(here.workspace):
-        long = "Nothing to see. " * 40 + "Then **la reunión** was about <b>invoices</b>. " + "More. " * 40
+        long = (
+            "Nothing to see. " * 40
+            + "Then **la reunión** was about <b>invoices</b>. "
+            + "More. " * 40
+            + "The end."
+        )
         begin(here, "Reunión of 3 May", long)
         (found,) = find(here, "reunion")
         assert [(f.text, f.hit) for f in found.title] == [("Reunión", True), (" of 3 May", False)]
@@ -109,6 +114,10 @@ def test_hits_are_marked_in_their_surroundings(here: Place) -> None:
         text = "".join(fragment.text for fragment in hit.snippet)
         assert marked(found) == ["invoices"] and hit.role == "user"
         assert text.startswith("… ") and text.endswith(" …") and len(text) < 300 and "*" not in text
+        # What is shown to its last sentence has no more to come.
+        begin(here, "short", "The tamarillo is here.")
+        (hit,) = find(here, "tamarillo")[0].hits
+        assert "".join(fragment.text for fragment in hit.snippet) == "The tamarillo is here"
         # A message that has our own marks in it cannot mark anything.
         begin(here, "marks", "before \ue000forged\ue001 quince after")
         assert marked(find(here, "quince")[0]) == ["quince"]
