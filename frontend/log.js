@@ -1,10 +1,15 @@
-// The messages of the conversation as they are seen; drawn at most once a frame of the screen.
+// The messages of the conversation as they are seen; drawn at most once a frame of the screen, and less often
+// where a frame takes long: the page has to be free for whoever uses it.
 
 import { Answer, UserMessage } from "konstruct/message";
 
 // So many of the newest messages are in the page; more while the reader is further up.
 const WINDOW = 100;
 const MORE = 60;
+// A frame that takes no longer than this (ms), from what we draw to what the browser does with it, is light.
+// After another, so much of the time at most goes into drawing.
+const LIGHT = 8;
+const SHARE = 0.5;
 
 export class Log {
   #box;
@@ -15,6 +20,7 @@ export class Log {
   #all = true;
   #size = WINDOW;
   #scheduled = false;
+  #restsUntil = 0;
   #conversation;
   #context;
   #on;
@@ -46,7 +52,23 @@ export class Log {
     if (this.#scheduled) return;
     this.#scheduled = true;
     // drawNow may have come before the frame did.
-    requestAnimationFrame(() => this.#scheduled && this.drawNow());
+    const frame = () => requestAnimationFrame(() => this.#scheduled && this.#drawFrame());
+    const rest = this.#restsUntil - performance.now();
+    if (rest > 0) setTimeout(frame, rest);
+    else frame();
+  }
+
+  #drawFrame() {
+    const start = performance.now();
+    this.drawNow();
+    // The browser lays out and paints before it comes to its next task.
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      const took = performance.now() - start;
+      this.#restsUntil = took > LIGHT ? start + took / SHARE : 0;
+    };
+    port2.postMessage(null);
   }
 
   nameOf(message) {
@@ -77,13 +99,11 @@ export class Log {
       view.element.remove();
       this.#views.delete(key);
     }
-    const late = [];
     let before = null;
     for (const message of branch) {
       const known = this.#views.get(message.key);
       const view = known ?? this.#make(message);
-      const isDue = !known || this.#all || this.#dirty.has(message.key);
-      if (isDue && !view.draw(message, context)) late.push(message);
+      if (!known || this.#all || this.#dirty.has(message.key)) view.draw(message, context);
       const place = before ? before.nextSibling : this.#box.firstChild;
       if (view.element !== place) this.#box.insertBefore(view.element, place);
       before = view.element;
@@ -92,7 +112,6 @@ export class Log {
     this.#dirty.clear();
     this.#follower.keep();
     if (focused) this.#focusAgain(focused, branch);
-    late.forEach((message) => this.redraw(message));
   }
 
   /** The view of the message, if it is shown. */

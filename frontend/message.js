@@ -7,10 +7,6 @@ import { MarkdownView } from "konstruct/markdown";
 import { fullTime, shortTime, t } from "konstruct/page";
 import { CommentForm, copyTool, EditForm, Stepper, Tool } from "konstruct/tools";
 
-// Of the time, so much at most goes into drawing an answer that is being written.
-const SHARE = 0.25;
-// What is drawn in this time (ms) leaves enough of a frame, however often it is done.
-const LIGHT = 4;
 const UNKNOWN_FACE = { name: t("employee"), color: "#8a8577", ink: "#ffffff", initials: "?" };
 
 /**
@@ -56,7 +52,6 @@ export class UserMessage {
     );
   }
 
-  /** Show the message as it is now. False: not all of it; it has to be drawn again soon. */
   draw(message, context) {
     this.#message = message;
     const unsaved = message.status === "unsaved";
@@ -65,7 +60,6 @@ export class UserMessage {
     this.#tools.hidden = unsaved || this.#form !== null;
     this.#edit.disabled = whyNot(context);
     this.#stepper.draw(context.versions(message), whyNot(context));
-    return true;
   }
 
   /** Open the text for editing; with what was typed before, if that is known, and why it was not sent. */
@@ -115,7 +109,6 @@ export class Answer {
   #comment = null;
   #drawn = null;
   #wasRunning = false;
-  #restsUntil = 0;
   #face = null;
   #message;
   #on;
@@ -146,7 +139,7 @@ export class Answer {
   draw(message, context) {
     this.#message = message;
     const running = message.status === "running";
-    const isDrawn = this.#drawText(message.text, running);
+    this.#drawText(message.text, running);
     this.#drawFace(this.#on.faceOf(message) ?? UNKNOWN_FACE);
     this.element.classList.toggle("is-running", running);
     this.element.setAttribute("aria-busy", String(running));
@@ -157,20 +150,13 @@ export class Answer {
     this.#note.textContent = note;
     this.#note.classList.toggle("is-bad", message.status === "failed");
     this.#drawTools(message, context, running);
-    return isDrawn;
   }
 
-  /** False: too much time went into it just now, so this is for later. */
   #drawText(text, running) {
-    if (text === this.#drawn && running === this.#wasRunning) return true;
-    const start = performance.now();
-    if (running && start < this.#restsUntil) return false;
+    if (text === this.#drawn && running === this.#wasRunning) return;
     this.#markdown.draw(text, { final: !running });
     this.#drawn = text;
     this.#wasRunning = running;
-    const took = performance.now() - start;
-    this.#restsUntil = took > LIGHT ? start + took / SHARE : 0;
-    return true;
   }
 
   #drawFace(face) {

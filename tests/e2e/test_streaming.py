@@ -222,8 +222,8 @@ def test_it_scrolls_along_until_the_reader_goes_up(page: Page, konstruct: Runnin
     expect(down).to_be_hidden()
     expect(last_answer(page)).to_contain_text("paragraph40", timeout=30_000)
     page.wait_for_function(
-        "(() => { const box = document.getElementById('scroll');"
-        " return box.scrollHeight - box.clientHeight - box.scrollTop <= 1; })()"
+        "() => { const box = document.getElementById('scroll');"
+        " return box.scrollHeight - box.clientHeight - box.scrollTop <= 1; }"
     )
     wait_until_answered(page)
     assert from_end(page) <= 1
@@ -254,7 +254,7 @@ def test_of_a_long_conversation_a_part_is_in_the_page_and_the_rest_comes(
 
     # Back at the end there is no need to keep them all.
     page.get_by_role("button", name="Newest").click()
-    page.wait_for_function("document.getElementById('down').hidden")
+    page.wait_for_function("() => document.getElementById('down').hidden")
     ask(page, "once more")
     expect(last_answer(page)).to_contain_text("once more")
     wait_until_answered(page)
