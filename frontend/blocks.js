@@ -190,7 +190,7 @@ function finish(content) {
   }
   for (const table of content.querySelectorAll("table")) {
     for (const head of table.querySelectorAll("thead th")) head.setAttribute("scope", "col");
-    const scroller = el("div", { class: "table", role: "region", tabindex: "0", "aria-label": t("table") });
+    const scroller = el("div", { class: "table", role: "group", tabindex: "0", "aria-label": t("table") });
     table.replaceWith(scroller);
     scroller.append(table);
   }

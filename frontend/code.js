@@ -5,7 +5,7 @@
 // language, and knows the common ones.
 
 import { el } from "konstruct/dom";
-import { t } from "konstruct/page";
+import { t, whenIdle } from "konstruct/page";
 import { own, patch } from "konstruct/patch";
 
 // Longer code stays uncoloured (characters): so many elements would make the page slow.
@@ -28,8 +28,6 @@ function load() {
     (error) => console.warn("code stays without colours", error),
   );
 }
-
-const whenIdle = window.requestIdleCallback ?? ((callback) => setTimeout(callback, 50, { timeRemaining: () => 10 }));
 
 function ask() {
   if (asked || !library || !waiting.size) return;
@@ -91,7 +89,7 @@ export class CodeBlock {
     this.#code = el("code");
     const copy = el("button", { type: "button", class: "copy-code" }, t("copy"));
     const head = el("div", { class: "code-head" }, this.#label, copy);
-    const box = el("pre", { tabindex: "0", role: "region", dir: "ltr" }, this.#code);
+    const box = el("pre", { tabindex: "0", role: "group", dir: "ltr" }, this.#code);
     this.element = el("div", { class: "code" }, head, box);
     own(this.element, this);
     this.set(text, language);

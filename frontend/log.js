@@ -2,9 +2,12 @@
 // where a frame takes long: the page has to be free for whoever uses it.
 
 import { Answer, UserMessage } from "konstruct/message";
+import { whenIdle } from "konstruct/page";
 
 // So many of the newest messages are in the page; more while the reader is further up.
 const WINDOW = 100;
+// On a fresh page so many come first, and the others above them, as many at a time, while nothing else is to do.
+const FIRST = 12;
 const MORE = 60;
 // A frame that takes no longer than this (ms), from what we draw to what the browser does with it, is light.
 // After another, so much of the time at most goes into drawing.
@@ -18,7 +21,8 @@ export class Log {
   #views = new Map();
   #dirty = new Set();
   #all = true;
-  #size = WINDOW;
+  #window = FIRST;
+  #size = FIRST;
   #scheduled = false;
   #restsUntil = 0;
   #conversation;
@@ -43,6 +47,17 @@ export class Log {
   show(conversation) {
     this.#conversation = conversation;
     this.redraw(null);
+    whenIdle(() => this.#fill(), { timeout: 1000 });
+  }
+
+  #fill() {
+    if (this.#window >= WINDOW) return;
+    this.#window = Math.min(WINDOW, this.#window + FIRST);
+    this.#follower.holding(() => {
+      this.#size = Math.max(this.#size, this.#window);
+      this.drawNow();
+    });
+    whenIdle(() => this.#fill(), { timeout: 1000 });
   }
 
   /** Draw this message anew (null: look at all of them) with the next frame. */
@@ -83,13 +98,14 @@ export class Log {
   /** Bring some more of them into the page. */
   showMore() {
     this.#size += MORE;
+    this.#window = Math.min(WINDOW, this.#window + MORE);
     this.redraw(null);
     this.drawNow();
   }
 
   drawNow() {
     this.#scheduled = false;
-    if (this.#follower.follows) this.#size = WINDOW;
+    if (this.#follower.follows) this.#size = this.#window;
     const branch = this.#conversation.branch().slice(-this.#size);
     const context = this.#context();
     const keys = new Set(branch.map((message) => message.key));

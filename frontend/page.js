@@ -35,3 +35,7 @@ export function debounce(wait, later) {
     timer = setTimeout(later, wait, ...args);
   };
 }
+
+/** Runs `later` once there is nothing more urgent, as requestIdleCallback does; Safari has none. */
+export const whenIdle =
+  window.requestIdleCallback?.bind(window) ?? ((later) => setTimeout(later, 50, { timeRemaining: () => 10 }));

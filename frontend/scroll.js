@@ -79,10 +79,12 @@ export class Follower {
     this.#down.hidden = this.#follows;
   }
 
-  /** Run `grow`, which adds content above, and leave what is seen where it is. */
+  /** Run `grow`, which adds content above, and leave what is seen where it is, or stay at the end. */
   holding(grow) {
     const fromEnd = this.#box.scrollHeight - this.#box.scrollTop;
     grow();
-    this.#box.scrollTop = this.#box.scrollHeight - fromEnd;
+    // On the way to the end, too.
+    if (this.#follows) this.keep();
+    else this.#box.scrollTop = this.#box.scrollHeight - fromEnd;
   }
 }

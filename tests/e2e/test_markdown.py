@@ -207,14 +207,14 @@ def test_a_task_a_table_and_code_are_told_to_who_cannot_see_them(
             return {
                 tasks: all(".task", "aria-label"),
                 scopes: all("th", "scope"),
-                regions: all("[role=region]", "aria-label"),
+                groups: all("[role=group]", "aria-label"),
             };
         }""",
         KINDS,
     )
     assert said["tasks"] == ["To do:", "Done:"]
     assert said["scopes"] == ["col", "col"]
-    assert "Code, python" in said["regions"] and "Table" in said["regions"]
+    assert "Code, python" in said["groups"] and "Table" in said["groups"]
 
 
 def test_the_corpus_is_as_large_as_it_is_said_to_be() -> None:
