@@ -1,6 +1,6 @@
-"""Static files: where the browser libraries are found, and how all are stored so that they may be cached for ever."""
+"""Static files: where the browser libraries are found, and how all are stored, to be cached for ever."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ class VendorFinder(BaseFinder):
         found = [str(source)] if source is not None and source.is_file() else []
         return found if find_all else next(iter(found), [])
 
-    def list(self, ignore_patterns: list[str] | None) -> Iterator[tuple[str, FileSystemStorage]]:
-        """(name in its folder, storage of that folder) for each file; the storage's prefix goes before the name."""
+    def list(self, ignore_patterns: Iterable[str] | None) -> Iterator[tuple[str, FileSystemStorage]]:
+        """(name in its folder, storage of that folder) for each; its prefix goes before the name."""
         for name, source in self.files.items():
             if matches_patterns(name, ignore_patterns or []) or not (self.root / source).is_file():
                 continue
