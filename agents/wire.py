@@ -182,8 +182,12 @@ class _Content:
     def __init__(self, content: Any, deadline: float) -> None:
         self._content = content
         self._more = False
-        # One timer a stream; one around each read would cost more than the read.
+        # One timer a stream; one around each read would cost more than the read. So would aiohttp's own,
+        # which it sets anew for whatever comes.
         self._timer = asyncio.get_running_loop().call_at(deadline, content.set_exception, TimeoutError())
+        connection = getattr(content, "_protocol", None)
+        if connection is not None and hasattr(connection, "read_timeout"):
+            connection.read_timeout = None
 
     async def read(self) -> bytes:
         if self._more:
