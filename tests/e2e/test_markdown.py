@@ -34,9 +34,11 @@ def script(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def konstruct(staged: Running) -> Running:
-    Scene(staged.home).employ(Bruno="echo")
-    return staged
+def konstruct(staged: Running) -> Iterator[Running]:
+    scene = Scene(staged.home)
+    scene.employ(Bruno="echo")
+    yield staged
+    scene.employ(Bruno="slow-60")
 
 
 @pytest.fixture(scope="module")
