@@ -82,9 +82,7 @@ def settle_and_defer(
             workspace_id=workspace_id, conversation_id=conversation_id, reply_id=reply_id
         )
         if fold_for is not None:
-            folding.defer_fold(
-                workspace_id=workspace_id, conversation_id=conversation_id, agent_id=fold_for
-            )
+            folding.defer_fold(workspace_id=workspace_id, conversation_id=conversation_id, agent_id=fold_for)
 
 
 async def store(
